@@ -1,0 +1,22 @@
+"""Bytes at rest: files written whole, an object store, safetensors streamed.
+
+    files.py     write beside and rename; hash a file
+    objects.py   the object store contract
+    folder.py    objects in a folder (the embedded default)
+    tensors.py   safetensors under a strict profile, tensor by tensor, without torch
+"""
+
+from synnq_assets.storage.files import hash_file, write_atomically
+from synnq_assets.storage.folder import FolderStore
+from synnq_assets.storage.objects import ObjectStore
+from synnq_assets.storage.tensors import TensorFile, TensorInfo, TensorWriter
+
+__all__ = [
+    "FolderStore",
+    "ObjectStore",
+    "TensorFile",
+    "TensorInfo",
+    "TensorWriter",
+    "hash_file",
+    "write_atomically",
+]

@@ -1,0 +1,72 @@
+"""Objects in a folder: the embedded default."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from synnq_assets.errors import ObjectConflictError, ObjectNotFoundError, StorageError
+from synnq_assets.storage.files import hash_file, open_atomically, sync_folder, write_atomically
+from synnq_assets.storage.objects import ObjectStore, check_key
+
+COPY_BLOCK_BYTES = 1 << 20
+
+
+class FolderStore(ObjectStore):
+    """One file per object below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        """Use `root`, which is created when first written to."""
+        self.root = root.absolute()
+
+    def _path(self, key: str) -> Path:
+        return self.root / check_key(key)
+
+    def put_bytes(self, key: str, data: bytes) -> None:  # noqa: D102 - contract in the base
+        path = self._path(key)
+        if path.exists():
+            if path.read_bytes() != data:
+                raise ObjectConflictError(f"{key} already holds other bytes; it is write-once")
+            return
+        write_atomically(path, data)
+
+    def put_file(self, key: str, path: Path) -> None:  # noqa: D102
+        target = self._path(key)
+        if target.exists():
+            if hash_file(target) != hash_file(path):
+                raise ObjectConflictError(f"{key} already holds other bytes; it is write-once")
+            return
+        if path.is_relative_to(self.root):  # built in place by `reserve`: no second copy
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
+                sync_folder(target.parent)
+            except OSError as error:
+                raise StorageError(f"cannot store {key}: {error.strerror}") from error
+            return
+        with open_atomically(target) as out, path.open("rb") as file:
+            while block := file.read(COPY_BLOCK_BYTES):
+                out.write(block)
+
+    def get_bytes(self, key: str) -> bytes:  # noqa: D102
+        return self.local_path(key).read_bytes()
+
+    def local_path(self, key: str) -> Path:  # noqa: D102
+        path = self._path(key)
+        if not path.is_file():
+            raise ObjectNotFoundError(f"nothing is stored under {key} in {self.root}")
+        return path
+
+    def has(self, key: str) -> bool:  # noqa: D102
+        return self._path(key).is_file()
+
+    def iter_keys(self, prefix: str) -> Iterator[str]:  # noqa: D102
+        base = self._path(prefix)
+        for folder, _, names in sorted(os.walk(base)):
+            for name in sorted(names):
+                if not name.startswith("."):
+                    yield str((Path(folder) / name).relative_to(self.root))
+
+    def reserve(self, key: str) -> Path:  # noqa: D102
+        path = self.root / ".building" / check_key(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path

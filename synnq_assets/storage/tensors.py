@@ -1,0 +1,282 @@
+"""Safetensors under a strict profile, tensor by tensor, without torch.
+
+The library's parser is lenient where a foreign file should be refused: repeated keys, path-like
+names, misaligned data. This reader refuses all of it before anything else looks at the file.
+bf16 is held as the upper 16 bits of fp32, in uint16 arrays.
+
+Source: safetensors format, https://github.com/huggingface/safetensors (README, "Format").
+"""
+
+import json
+import os
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synnq_assets.errors import RecordError, TensorFileError
+from synnq_assets.records.base import canonical_json, parse_strict_json, sha256_hex
+from synnq_assets.storage.files import open_atomically
+
+MAX_HEADER_BYTES = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", re.ASCII)
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "BF16": np.dtype("<u2"),
+    "F16": np.dtype("<f2"),
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "U8": np.dtype("u1"),
+    "U16": np.dtype("<u2"),
+    "U32": np.dtype("<u4"),
+    "I32": np.dtype("<i4"),
+    "I64": np.dtype("<i8"),
+}
+
+Array = npt.NDArray[Any]
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor of a file: `begin` and `end` are byte offsets into the data section."""
+
+    name: str
+    dtype: str  # safetensors name: BF16, F32, …
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    @property
+    def num_elements(self) -> int:
+        """Number of elements; 1 for a scalar."""
+        return int(np.prod(self.shape, dtype=np.int64)) if self.shape else 1
+
+
+def bf16_to_float32(values: Array) -> Float32:
+    """Widen bf16 (uint16 bit patterns) to float32; exact."""
+    return (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def float32_to_bf16(values: Float32) -> npt.NDArray[np.uint16]:
+    """Round float32 to bf16 bit patterns, to nearest even; NaN stays NaN."""
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    rounded = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) >> np.uint32(16)
+    quiet = (bits >> np.uint32(16)) | np.uint32(0x0040)
+    return np.where(np.isnan(values), quiet, rounded).astype(np.uint16)
+
+
+def digest_schema(schema: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
+    """Return the SHA-256 (hex) of a table name -> (dtype, shape), independent of order."""
+    return sha256_hex(canonical_json({name: [d, list(s)] for name, (d, s) in schema.items()}))
+
+
+def _parse_entry(path: Path, name: str, entry: object) -> TensorInfo:
+    if not _NAME.fullmatch(name):
+        raise TensorFileError(f"{path.name}: tensor name {name[:60]!r} is not allowed")
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise TensorFileError(f"{path.name}: {name}: entry must hold dtype, shape, data_offsets")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if dtype not in _DTYPES:
+        raise TensorFileError(f"{path.name}: {name}: dtype {str(dtype)[:20]!r} is not allowed")
+    numbers = (
+        [*shape, *offsets] if isinstance(shape, list) and isinstance(offsets, list) else [None]
+    )
+    if len(offsets) != 2 or not all(type(n) is int and 0 <= n < 2**48 for n in numbers):
+        raise TensorFileError(f"{path.name}: {name}: shape or offsets are not small integers")
+    info = TensorInfo(name, dtype, tuple(shape), offsets[0], offsets[1])
+    num_elements = 1
+    for size in shape:
+        num_elements *= size
+    if info.end - info.begin != num_elements * _DTYPES[dtype].itemsize or num_elements == 0:
+        raise TensorFileError(f"{path.name}: {name}: byte range does not fit dtype and shape")
+    return info
+
+
+class TensorFile(AbstractContextManager["TensorFile"]):
+    """A safetensors file, opened for reading after its header passed the strict profile."""
+
+    def __init__(self, path: Path) -> None:
+        """Open and check the header.
+
+        Raises:
+            TensorFileError: the header is too large, not strict JSON, repeats a key, names a path,
+                leaves holes, overlaps, or the file's length differs from what it declares.
+        """
+        self.path = path
+        try:
+            self._file: IO[bytes] = path.open("rb")
+        except OSError as error:
+            raise TensorFileError(f"cannot open {path}: {error.strerror}") from error
+        try:
+            self.metadata: dict[str, str] = {}
+            self.tensors: dict[str, TensorInfo] = {}
+            self._read_header()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _read_header(self) -> None:
+        size = os.fstat(self._file.fileno()).st_size
+        head = self._file.read(8)
+        if len(head) < 8:
+            raise TensorFileError(f"{self.path.name}: shorter than a safetensors header")
+        (length,) = struct.unpack("<Q", head)
+        if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+            raise TensorFileError(f"{self.path.name}: header of {length} bytes is not allowed")
+        raw = self._file.read(length)
+        if not raw.startswith(b"{"):
+            raise TensorFileError(f"{self.path.name}: header does not begin with '{{'")
+        try:
+            header = parse_strict_json(raw, max_bytes=MAX_HEADER_BYTES)
+        except RecordError as error:
+            raise TensorFileError(f"{self.path.name}: header: {error}") from error
+        metadata = header.pop("__metadata__", {})
+        if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+            raise TensorFileError(f"{self.path.name}: __metadata__ must map text to text")
+        self.metadata = metadata
+        self._data_begin = 8 + length
+        position = 0
+        for info in sorted(
+            (_parse_entry(self.path, name, entry) for name, entry in header.items()),
+            key=lambda info: info.begin,
+        ):
+            if info.begin != position:
+                raise TensorFileError(f"{self.path.name}: {info.name}: data overlaps or has a hole")
+            position = info.end
+            self.tensors[info.name] = info
+        if not self.tensors:
+            raise TensorFileError(f"{self.path.name}: holds no tensor")
+        if self._data_begin + position != size:
+            raise TensorFileError(
+                f"{self.path.name}: {size} bytes on disk, {self._data_begin + position} declared"
+            )
+
+    @property
+    def schema(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Return name -> (dtype, shape)."""
+        return {name: (info.dtype, info.shape) for name, info in self.tensors.items()}
+
+    def read_block(self, name: str, begin: int, end: int) -> Array:
+        """Return elements [begin, end) of a tensor, flat, in the stored dtype.
+
+        Raises:
+            TensorFileError: no such tensor, or the file was cut while it was read.
+        """
+        try:
+            info = self.tensors[name]
+        except KeyError:
+            raise TensorFileError(f"{self.path.name}: has no tensor {name!r}") from None
+        dtype = _DTYPES[info.dtype]
+        end = min(end, info.num_elements)
+        num_bytes = (end - begin) * dtype.itemsize
+        offset = self._data_begin + info.begin + begin * dtype.itemsize
+        data = os.pread(self._file.fileno(), num_bytes, offset)
+        if len(data) != num_bytes:
+            raise TensorFileError(f"{self.path.name}: {name}: file ends within the tensor")
+        return np.frombuffer(data, dtype=dtype)
+
+    def read_float32(self, name: str, begin: int = 0, end: int | None = None) -> Float32:
+        """Return elements [begin, end) of a floating tensor as flat float32."""
+        info = self.tensors.get(name)
+        block = self.read_block(name, begin, 2**62 if end is None else end)
+        if info is not None and info.dtype == "BF16":
+            return bf16_to_float32(block)
+        return block.astype(np.float32, copy=False)
+
+    def read(self, name: str) -> Array:
+        """Return a whole tensor in its shape, in the stored dtype (bf16 as uint16)."""
+        block = self.read_block(name, 0, 2**62)
+        return block.reshape(self.tensors[name].shape)
+
+    def iter_blocks(self, name: str, block_elements: int) -> Iterator[tuple[int, int]]:
+        """Yield (begin, end) element ranges that cover a tensor."""
+        total = self.tensors[name].num_elements
+        for begin in range(0, total, block_elements):
+            yield begin, min(begin + block_elements, total)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class TensorWriter(AbstractContextManager["TensorWriter"]):
+    """Write a safetensors file in one pass: declare the schema, then append data in that order.
+
+    Tensors are laid out by name, so that one schema has one layout.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: Mapping[str, tuple[str, tuple[int, ...]]],
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare a file that appears at `path` only when every tensor was written."""
+        self._context = open_atomically(path)
+        self._path = path
+        header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+        self._expected: list[tuple[str, int]] = []
+        position = 0
+        for name in sorted(schema):
+            dtype, shape = schema[name]
+            num_bytes = int(np.prod(shape, dtype=np.int64)) * _DTYPES[dtype].itemsize
+            header[name] = {
+                "dtype": dtype,
+                "shape": list(shape),
+                "data_offsets": [position, position + num_bytes],
+            }
+            self._expected.append((name, num_bytes))
+            position += num_bytes
+        raw = json.dumps(header, separators=(",", ":")).encode()
+        raw += b" " * (-(len(raw) + 8) % 8)
+        self._header = struct.pack("<Q", len(raw)) + raw
+        self._next = 0
+        self._remaining = 0
+
+    def __enter__(self) -> "TensorWriter":
+        """Create the file beside its final name."""
+        self._file = self._context.__enter__()
+        self._file.write(self._header)
+        return self
+
+    def append(self, name: str, values: Array) -> None:
+        """Append a block of a tensor, in name order; a tensor may come in several blocks.
+
+        Raises:
+            TensorFileError: out of order, or more data than declared.
+        """
+        if self._remaining == 0:
+            if self._next >= len(self._expected) or self._expected[self._next][0] != name:
+                raise TensorFileError(f"{self._path.name}: {name} is written out of order")
+            self._remaining = self._expected[self._next][1]
+            self._next += 1
+        data = np.ascontiguousarray(values)
+        if self._expected[self._next - 1][0] != name or data.nbytes > self._remaining:
+            raise TensorFileError(f"{self._path.name}: {name} has more data than declared")
+        self._file.write(data.data if data.nbytes else b"")
+        self._remaining -= data.nbytes
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        """Rename into place if every tensor is complete; else leave nothing behind."""
+        if kind is None and (self._next != len(self._expected) or self._remaining):
+            error = TensorFileError(f"{self._path.name}: not every declared tensor was written")
+            self._context.__exit__(type(error), error, None)
+            raise error
+        return self._context.__exit__(kind, value, trace)

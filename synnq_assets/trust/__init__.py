@@ -1,0 +1,29 @@
+"""Who may claim what, and how anyone can check it.
+
+In: records and keys. Out: signed envelopes, sealed shards, an append-only log.
+
+    keys.py        Ed25519 signing keys, X25519 sealing keys, on disk and in text
+    keyring.py     which key may sign in which role
+    envelopes.py   DSSE envelopes over in-toto statements
+    sealing.py     shards encrypted to one node: AES-256-GCM chunks, data key wrapped by HPKE
+    audit.py       the Merkle log: intent before the act, result after
+    merkle.py      RFC 6962 tree hashes and proofs
+    ledger.py      signed records on the object store, written once, verified when read
+"""
+
+from synnq_assets.trust.audit import AuditAction, AuditLog
+from synnq_assets.trust.envelopes import open_envelope, sign_record
+from synnq_assets.trust.keyring import Keyring
+from synnq_assets.trust.keys import SealingKey, SigningKey
+from synnq_assets.trust.ledger import Ledger
+
+__all__ = [
+    "AuditAction",
+    "AuditLog",
+    "Keyring",
+    "Ledger",
+    "SealingKey",
+    "SigningKey",
+    "open_envelope",
+    "sign_record",
+]

@@ -1,0 +1,80 @@
+"""Signed records on the object store: written once, verified whenever they are read.
+
+The ledger is the campaign's memory. Sensors decide from it, not from the orchestrator's event
+log, so that a lost or edited event log changes nothing that matters.
+
+    registry/<identity>.json              key grants and node records
+    corpora/<source>/report.json          curation reports
+    shards/<shard_id>/manifest.json       shard manifests
+    rounds/<round>/base.json              round bases
+    rounds/<round>/allocation.json
+    rounds/<round>/orders/<assignment>.json
+    rounds/<round>/jobs/<assignment>.json
+    rounds/<round>/lost/<assignment>.json          reassignments
+    rounds/<round>/submissions/<assignment>/…      as received
+    rounds/<round>/verdicts/<assignment>.json
+    rounds/<round>/checkpoint.json        checkpoint records
+    rounds/<round>/evaluation.json        evaluation records
+    rounds/<round>/release.json           release records
+"""
+
+from typing import TypeVar
+
+from synnq_assets.errors import ObjectConflictError
+from synnq_assets.records.base import Record
+from synnq_assets.records.federation import Role
+from synnq_assets.storage.objects import ObjectStore
+from synnq_assets.trust.envelopes import open_envelope, sign_record
+from synnq_assets.trust.keyring import Keyring
+from synnq_assets.trust.keys import SigningKey
+
+R = TypeVar("R", bound=Record)
+COORDINATOR: tuple[Role, ...] = ("coordinator",)
+
+
+class Ledger:
+    """Signed records by key."""
+
+    def __init__(self, store: ObjectStore, keyring: Keyring) -> None:
+        """Read through `keyring`; write to `store`."""
+        self.store = store
+        self.keyring = keyring
+
+    def put(self, key: str, record: Record, signer: SigningKey) -> None:
+        """Sign a record and store it under a new key; the same record again is accepted.
+
+        Raises:
+            ObjectConflictError: another record stands there.
+        """
+        if self.store.has(key):
+            held = open_envelope(
+                self.store.get_bytes(key),
+                type(record),
+                self.keyring,
+                roles=("coordinator", "steward", "release"),
+            )
+            if held.digest() != record.digest():
+                raise ObjectConflictError(f"{key} already holds another {record.kind}")
+            return
+        self.store.put_bytes(key, sign_record(record, signer))
+
+    def get(self, key: str, record_type: type[R], *, roles: tuple[Role, ...] = COORDINATOR) -> R:
+        """Return the verified record under a key.
+
+        Raises:
+            ObjectNotFoundError: nothing stands there.
+            SignatureError: not signed by a key that may sign it.
+        """
+        return open_envelope(self.store.get_bytes(key), record_type, self.keyring, roles=roles)
+
+    def find(
+        self, key: str, record_type: type[R], *, roles: tuple[Role, ...] = COORDINATOR
+    ) -> R | None:
+        """Return the verified record under a key, or None where nothing stands."""
+        return self.get(key, record_type, roles=roles) if self.store.has(key) else None
+
+    def list_all(
+        self, prefix: str, record_type: type[R], *, roles: tuple[Role, ...] = COORDINATOR
+    ) -> list[R]:
+        """Return all verified records under a prefix, in key order."""
+        return [self.get(key, record_type, roles=roles) for key in self.store.iter_keys(prefix)]
