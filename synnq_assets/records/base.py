@@ -52,7 +52,9 @@ def canonical_json(value: Any) -> bytes:
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     if len(set(keys)) != len(keys):
-        raise RecordError("JSON object repeats a key; refused, since readers disagree on which counts")
+        raise RecordError(
+            "JSON object repeats a key; refused, since readers disagree on which counts"
+        )
     return dict(pairs)
 
 

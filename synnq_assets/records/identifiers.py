@@ -25,9 +25,7 @@ AssignmentId = Annotated[
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 Domain = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
-CellKey = Annotated[
-    str, StringConstraints(pattern=r"^[a-z]{2,3}\.[a-z][a-z0-9_]*$", max_length=48)
-]
+CellKey = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}\.[a-z][a-z0-9_]*$", max_length=48)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$", max_length=60)]
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
 

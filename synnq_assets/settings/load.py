@@ -135,9 +135,7 @@ def _override(raw: dict[str, Any], section: str, environment: Mapping[str, str])
     return merged
 
 
-def _load(
-    model: type[M], kind: str, name: str, environment: Mapping[str, str] | None
-) -> M:
+def _load(model: type[M], kind: str, name: str, environment: Mapping[str, str] | None) -> M:
     path = _find(kind, name)
     section = kind[:-1].upper()
     raw = _override(read_yaml(path), section, os.environ if environment is None else environment)

@@ -47,9 +47,7 @@ class KubernetesCompute(SettingsModel):
     gpus_per_pod: PositiveInt = 1
 
 
-Compute = Annotated[
-    LocalCompute | SlurmCompute | KubernetesCompute, Field(discriminator="kind")
-]
+Compute = Annotated[LocalCompute | SlurmCompute | KubernetesCompute, Field(discriminator="kind")]
 
 
 class MachineFacts(SettingsModel):

@@ -1,15 +1,17 @@
 """Bytes at rest: files written whole, an object store, safetensors streamed.
 
-    files.py     write beside and rename; hash a file
-    objects.py   the object store contract
-    folder.py    objects in a folder (the embedded default)
-    tensors.py   safetensors under a strict profile, tensor by tensor, without torch
+files.py     write beside and rename; hash a file
+objects.py   the object store contract
+folder.py    objects in a folder (the embedded default)
+tokens.py    the inside of a shard: token ids and document offsets
+tensors.py   safetensors under a strict profile, tensor by tensor, without torch
 """
 
 from synnq_assets.storage.files import hash_file, write_atomically
 from synnq_assets.storage.folder import FolderStore
 from synnq_assets.storage.objects import ObjectStore
 from synnq_assets.storage.tensors import TensorFile, TensorInfo, TensorWriter
+from synnq_assets.storage.tokens import TokenShard, decode_tokens, encode_tokens
 
 __all__ = [
     "FolderStore",
@@ -17,6 +19,9 @@ __all__ = [
     "TensorFile",
     "TensorInfo",
     "TensorWriter",
+    "TokenShard",
+    "decode_tokens",
+    "encode_tokens",
     "hash_file",
     "write_atomically",
 ]

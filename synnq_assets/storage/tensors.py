@@ -67,7 +67,9 @@ def bf16_to_float32(values: Array) -> Float32:
 def float32_to_bf16(values: Float32) -> npt.NDArray[np.uint16]:
     """Round float32 to bf16 bit patterns, to nearest even; NaN stays NaN."""
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    rounded = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) >> np.uint32(16)
+    rounded = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) >> np.uint32(
+        16
+    )
     quiet = (bits >> np.uint32(16)) | np.uint32(0x0040)
     return np.where(np.isnan(values), quiet, rounded).astype(np.uint16)
 
@@ -111,26 +113,39 @@ class TensorFile(AbstractContextManager["TensorFile"]):
         """
         self.path = path
         try:
-            self._file: IO[bytes] = path.open("rb")
+            self._file: IO[bytes] | None = path.open("rb")
         except OSError as error:
             raise TensorFileError(f"cannot open {path}: {error.strerror}") from error
+        self._data = b""
         try:
-            self.metadata: dict[str, str] = {}
-            self.tensors: dict[str, TensorInfo] = {}
-            self._read_header()
+            self._read_header(os.fstat(self._file.fileno()).st_size)
         except BaseException:
             self._file.close()
             raise
 
-    def _read_header(self) -> None:
-        size = os.fstat(self._file.fileno()).st_size
-        head = self._file.read(8)
+    @classmethod
+    def from_bytes(cls, name: str, data: bytes) -> "TensorFile":
+        """Read from memory, under the same profile; `name` appears in error messages."""
+        file = cls.__new__(cls)
+        file.path, file._file, file._data = Path(name), None, data
+        file._read_header(len(data))
+        return file
+
+    def _read_at(self, offset: int, num_bytes: int) -> bytes:
+        if self._file is None:
+            return self._data[offset : offset + num_bytes]
+        return os.pread(self._file.fileno(), num_bytes, offset)
+
+    def _read_header(self, size: int) -> None:
+        self.metadata: dict[str, str] = {}
+        self.tensors: dict[str, TensorInfo] = {}
+        head = self._read_at(0, 8)
         if len(head) < 8:
             raise TensorFileError(f"{self.path.name}: shorter than a safetensors header")
         (length,) = struct.unpack("<Q", head)
         if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
             raise TensorFileError(f"{self.path.name}: header of {length} bytes is not allowed")
-        raw = self._file.read(length)
+        raw = self._read_at(8, length)
         if not raw.startswith(b"{"):
             raise TensorFileError(f"{self.path.name}: header does not begin with '{{'")
         try:
@@ -177,7 +192,7 @@ class TensorFile(AbstractContextManager["TensorFile"]):
         end = min(end, info.num_elements)
         num_bytes = (end - begin) * dtype.itemsize
         offset = self._data_begin + info.begin + begin * dtype.itemsize
-        data = os.pread(self._file.fileno(), num_bytes, offset)
+        data = self._read_at(offset, num_bytes)
         if len(data) != num_bytes:
             raise TensorFileError(f"{self.path.name}: {name}: file ends within the tensor")
         return np.frombuffer(data, dtype=dtype)
@@ -208,7 +223,39 @@ class TensorFile(AbstractContextManager["TensorFile"]):
         trace: TracebackType | None,
     ) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+
+def _render_header(
+    schema: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[str, str] | None
+) -> tuple[bytes, list[tuple[str, int]]]:
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    sizes: list[tuple[str, int]] = []
+    position = 0
+    for name in sorted(schema):
+        dtype, shape = schema[name]
+        num_bytes = int(np.prod(shape, dtype=np.int64)) * _DTYPES[dtype].itemsize
+        offsets = [position, position + num_bytes]
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": offsets}
+        sizes.append((name, num_bytes))
+        position += num_bytes
+    raw = json.dumps(header, separators=(",", ":")).encode()
+    raw += b" " * (-(len(raw) + 8) % 8)
+    return struct.pack("<Q", len(raw)) + raw, sizes
+
+
+def encode_tensors(
+    tensors: Mapping[str, tuple[str, Array]], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """Return the bytes of a safetensors file: name -> (dtype name, values), laid out by name."""
+    schema = {name: (dtype, values.shape) for name, (dtype, values) in tensors.items()}
+    head, _ = _render_header(schema, metadata)
+    parts = [
+        np.ascontiguousarray(tensors[name][1], dtype=_DTYPES[tensors[name][0]]).tobytes()
+        for name in sorted(tensors)
+    ]
+    return head + b"".join(parts)
 
 
 class TensorWriter(AbstractContextManager["TensorWriter"]):
@@ -226,22 +273,7 @@ class TensorWriter(AbstractContextManager["TensorWriter"]):
         """Prepare a file that appears at `path` only when every tensor was written."""
         self._context = open_atomically(path)
         self._path = path
-        header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
-        self._expected: list[tuple[str, int]] = []
-        position = 0
-        for name in sorted(schema):
-            dtype, shape = schema[name]
-            num_bytes = int(np.prod(shape, dtype=np.int64)) * _DTYPES[dtype].itemsize
-            header[name] = {
-                "dtype": dtype,
-                "shape": list(shape),
-                "data_offsets": [position, position + num_bytes],
-            }
-            self._expected.append((name, num_bytes))
-            position += num_bytes
-        raw = json.dumps(header, separators=(",", ":")).encode()
-        raw += b" " * (-(len(raw) + 8) % 8)
-        self._header = struct.pack("<Q", len(raw)) + raw
+        self._header, self._expected = _render_header(schema, metadata)
         self._next = 0
         self._remaining = 0
 

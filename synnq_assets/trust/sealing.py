@@ -64,7 +64,9 @@ def unwrap_data_key(wrapped: str, key: SealingKey, context: bytes) -> bytes:
     try:
         data_key = _SUITE.decrypt(decode_base64(wrapped), key.private, info=context)
     except (InvalidTag, ValueError) as error:
-        raise SealError("data key does not unwrap: wrong node, wrong context, or damaged") from error
+        raise SealError(
+            "data key does not unwrap: wrong node, wrong context, or damaged"
+        ) from error
     if len(data_key) != DATA_KEY_BYTES:
         raise SealError(f"data key has {len(data_key)} bytes, expected {DATA_KEY_BYTES}")
     return data_key
