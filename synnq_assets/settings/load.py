@@ -65,8 +65,8 @@ def _nearest_key(title: str, loc: tuple[int | str, ...]) -> str:
     names: set[str] = set(root.model_fields) if root else set()
     model: Any = root
     for part in loc[:-1]:
-        field = model.model_fields.get(part) if isinstance(model, type) else None
-        model = field.annotation if field else None
+        model = getattr(model, "model_fields", {}).get(part)
+        model = model.annotation if model else None
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return ""
         names = set(model.model_fields)

@@ -1,0 +1,62 @@
+"""A job folder: everything that a node needs, staged beside and renamed."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from synnq_assets.errors import ComputeError, RecordError
+from synnq_assets.records.jobs import Progress
+from synnq_assets.storage.files import sync_folder
+
+
+@dataclass(frozen=True)
+class StagedInputs:
+    """What goes into a job folder; see records/orders.py for the layout."""
+
+    order: bytes  # signed envelope
+    recipe: bytes  # canonical JSON
+    checkpoint_files: Mapping[str, Path]
+    shard_files: Mapping[str, Path]  # shard id -> sealed file
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def stage_job(job_dir: Path, inputs: StagedInputs) -> None:
+    """Create a job folder, whole or not at all; a folder that stands already is left alone.
+
+    Raises:
+        ComputeError: the folder cannot be written.
+    """
+    if (job_dir / "order.json").exists():
+        return
+    building = job_dir.with_name(f".{job_dir.name}.staging")
+    try:
+        shutil.rmtree(building, ignore_errors=True)
+        for folder in ("inputs/checkpoint", "inputs/shards", "work", "submission"):
+            (building / folder).mkdir(parents=True)
+        (building / "order.json").write_bytes(inputs.order)
+        (building / "recipe.json").write_bytes(inputs.recipe)
+        for name, path in inputs.checkpoint_files.items():
+            _link_or_copy(path, building / "inputs" / "checkpoint" / name)
+        for shard_id, path in inputs.shard_files.items():
+            _link_or_copy(path, building / "inputs" / "shards" / f"{shard_id}.sealed")
+        os.replace(building, job_dir)
+        sync_folder(job_dir.parent)
+    except OSError as error:
+        shutil.rmtree(building, ignore_errors=True)
+        raise ComputeError(f"cannot stage {job_dir}: {error.strerror or error}") from error
+
+
+def read_progress(job_dir: Path) -> Progress | None:
+    """Return the payload's last progress report, or None before the first."""
+    try:
+        return Progress.parse((job_dir / "progress.json").read_bytes())
+    except (FileNotFoundError, RecordError):
+        return None
