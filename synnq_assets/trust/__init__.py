@@ -9,10 +9,14 @@ In: records and keys. Out: signed envelopes, sealed shards, an append-only log.
     audit.py       the Merkle log: intent before the act, result after
     merkle.py      RFC 6962 tree hashes and proofs
     ledger.py      signed records on the object store, written once, verified when read
+    campaign.py    the campaign's records, by round and assignment
+    home.py        a coordinator's home: settings, keys, store, ledger, log
 """
 
 from synnq_assets.trust.audit import AuditAction, AuditLog
+from synnq_assets.trust.campaign import Campaign
 from synnq_assets.trust.envelopes import open_envelope, sign_record
+from synnq_assets.trust.home import Home
 from synnq_assets.trust.keyring import Keyring
 from synnq_assets.trust.keys import SealingKey, SigningKey
 from synnq_assets.trust.ledger import Ledger
@@ -20,6 +24,8 @@ from synnq_assets.trust.ledger import Ledger
 __all__ = [
     "AuditAction",
     "AuditLog",
+    "Campaign",
+    "Home",
     "Keyring",
     "Ledger",
     "SealingKey",
