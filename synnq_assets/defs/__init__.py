@@ -1,1 +1,14 @@
-"""defs."""
+"""The only Dagster code: what exists (assets), what is checked, and what starts what (sensors).
+
+One file per group, named like the room that does the work. An asset body opens the home, logs its
+intent, calls one room, writes a signed record, and returns metadata.
+
+    partitions.py   source, cell, round, round x site
+    resources.py    the coordinator's home
+    recording.py    intent and result around every asset; metadata
+    corpora.py shards.py federation.py compute.py submissions.py
+    aggregation.py evaluation.py release.py trust.py
+    operations.py   reassign shards, cancel a job
+    sensors.py      prepare, open, dispatch, monitor, aggregate, release
+    schedules.py    nightly, weekly, daily; off by default
+"""

@@ -1,0 +1,161 @@
+"""Evaluation and compliance of each global checkpoint; the decision to promote or roll back."""
+
+import tempfile
+from pathlib import Path
+
+import dagster as dg
+
+from synnq_assets.defs.corpora import newest_corpus
+from synnq_assets.defs.partitions import rounds
+from synnq_assets.defs.recording import build_result, recorded, render_image, render_table
+from synnq_assets.defs.resources import HomeResource
+from synnq_assets.defs.shards import TOKENIZER
+from synnq_assets.errors import EvaluationError
+from synnq_assets.evaluation import (
+    ComplianceReport,
+    EvaluationFigures,
+    build_compliance,
+    build_suite,
+    evaluate_model,
+    judge_checkpoint,
+    plot_rounds,
+)
+from synnq_assets.modeling.architectures import count_weights
+from synnq_assets.records.base import canonical_json, sha256_hex
+from synnq_assets.records.rounds import CheckpointRecord, EvaluationRecord
+from synnq_assets.trust import Home
+
+GROUP = "evaluation"
+
+
+def measure(opened: Home, record: CheckpointRecord) -> EvaluationFigures:
+    """Evaluate a checkpoint on the campaign's own suite, built once from the held-out documents."""
+    from synnq_assets.modeling.export import export_huggingface
+
+    settings = opened.settings.recipe.evaluation
+    holdout = [opened.store.local_path(key) for key in opened.store.iter_keys("shards/holdout")]
+    suite = build_suite(holdout, settings, opened.path / "evaluation" / "suite")
+    weights = f"checkpoints/{record.checkpoint.checkpoint_sha256}/model.safetensors"
+    with tempfile.TemporaryDirectory(dir=opened.path / "evaluation") as folder:
+        model_dir = export_huggingface(
+            opened.settings.recipe,
+            opened.store.local_path(weights),
+            opened.store.local_path(TOKENIZER),
+            Path(folder),
+        )
+        return evaluate_model(model_dir, suite.path, settings)
+
+
+def list_evaluations(opened: Home) -> list[EvaluationRecord]:
+    """Return the evaluations of all checkpoints, by round."""
+    found = (opened.campaign.find_evaluation(r.round) for r in opened.campaign.list_checkpoints())
+    return [record for record in found if record is not None]
+
+
+@dg.asset(partitions_def=rounds, deps=["global_checkpoint"], group_name=GROUP, code_version="1")
+def evaluation_report(
+    context: dg.AssetExecutionContext, home: HomeResource
+) -> dg.MaterializeResult:
+    """Held-out perplexity per language and sector, F1, bias, toxicity, attribution; the decision."""
+    opened = home.open()
+    campaign, round_key = opened.campaign, context.partition_key
+    checkpoint = campaign.find_checkpoint(round_key)
+    if checkpoint is None:
+        raise EvaluationError(f"round {round_key} has no global checkpoint to evaluate")
+    parent = campaign.find_evaluation(checkpoint.parent_round) if checkpoint.parent_round else None
+    figures: EvaluationFigures | None = None
+    with recorded(context, opened, "evaluation_report", round_key) as deed:
+        record = campaign.find_evaluation(round_key)
+        if record is None:
+            figures = measure(opened, checkpoint)
+            record = judge_checkpoint(
+                round_key=round_key,
+                checkpoint_sha256=checkpoint.checkpoint.checkpoint_sha256,
+                figures=figures,
+                parent=parent,
+                settings=opened.settings.recipe.evaluation,
+            )
+            campaign.put_evaluation(record, opened.coordinator)
+        deed.details.update(sha256=record.digest(), decision=record.decision)
+    metadata: dict[str, object] = {
+        "decision": record.decision,
+        "reason": record.reason,
+        "perplexity": record.headline_perplexity,
+        "F1": record.headline_f1,
+        "figures": render_table(("figure", "value"), sorted(record.figures.items())),
+        "rounds so far": render_image(plot_rounds(list_evaluations(opened)), "rounds so far"),
+    }
+    if figures is not None:
+        metadata["perplexity by cell"] = render_image(figures.plot_png, "perplexity by cell")
+        metadata |= {title: dg.MetadataValue.md(table) for title, table in figures.tables.items()}
+    return build_result(deed, sha256=record.digest(), metadata=metadata)
+
+
+@dg.asset_check(asset=evaluation_report, partitions_def=rounds)
+def not_worse_than_parent(
+    context: dg.AssetCheckExecutionContext, home: HomeResource
+) -> dg.AssetCheckResult:
+    """The checkpoint is not worse than its parent beyond the tolerance; else it is rolled back."""
+    record = home.open().campaign.find_evaluation(context.partition_key)
+    if record is None:
+        return dg.AssetCheckResult(passed=False, description="not evaluated")
+    return dg.AssetCheckResult(passed=record.decision == "promoted", description=record.reason)
+
+
+def assess(home: HomeResource, opened: Home, record: EvaluationRecord) -> ComplianceReport:
+    """Map a checkpoint's figures and its data's facts to the requirements."""
+    reports = [
+        newest_corpus(home, source.name)[1] for source in opened.settings.recipe.corpus.sources
+    ]
+    licences: dict[str, int] = {}
+    redactions: dict[str, int] = {}
+    for report in reports:
+        for counts, total in ((report.licences, licences), (report.redactions, redactions)):
+            for name, number in counts.items():
+                total[name] = total.get(name, 0) + number
+    checkpoint = opened.campaign.find_checkpoint(record.round)
+    kept = sum(report.num_kept for report in reports)
+    generated = sum(
+        newest_machine_generated(opened, newest_corpus(home, report.source)[0])
+        for report in reports
+    )
+    return build_compliance(
+        record,
+        licences=licences,
+        redactions=redactions,
+        sources={report.source: report.languages for report in reports},
+        machine_generated_share=generated / kept if kept else 0.0,
+        audit_head=opened.audit.head(),
+        tokens_total=checkpoint.tokens_total if checkpoint else 0,
+        num_parameters=count_weights(opened.settings.recipe),
+    )
+
+
+def newest_machine_generated(opened: Home, folder: str) -> int:
+    """Return how many kept documents of a source were generated by a machine."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    path = opened.store.local_path(f"{folder}/documents.parquet")
+    column = pq.read_table(path, columns=["machine_generated"])["machine_generated"]
+    return int(pc.sum(column).as_py() or 0)
+
+
+@dg.asset(partitions_def=rounds, deps=["evaluation_report"], group_name=GROUP, code_version="1")
+def compliance_report(
+    context: dg.AssetExecutionContext, home: HomeResource
+) -> dg.MaterializeResult:
+    """Requirement by requirement: the figure, its threshold, and what is not covered."""
+    opened = home.open()
+    record = opened.campaign.find_evaluation(context.partition_key)
+    if record is None:
+        raise EvaluationError(f"round {context.partition_key} was not evaluated")
+    with recorded(context, opened, "compliance_report", record.round) as deed:
+        report = assess(home, opened, record)
+        data = canonical_json(report.to_json_value())
+        sha256 = sha256_hex(data)
+        opened.store.put_bytes(f"rounds/{record.round}/compliance/{sha256[:16]}.json", data)
+        deed.details.update(sha256=sha256)
+    return build_result(
+        deed, sha256=sha256, metadata={"requirements": dg.MetadataValue.md(report.markdown)}
+    )

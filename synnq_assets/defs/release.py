@@ -1,0 +1,86 @@
+"""Releases: a model folder that verifies offline."""
+
+import dagster as dg
+
+from synnq_assets.defs.corpora import newest_corpus
+from synnq_assets.defs.evaluation import assess, list_evaluations, plot_rounds
+from synnq_assets.defs.partitions import rounds
+from synnq_assets.defs.recording import build_result, recorded, render_table
+from synnq_assets.defs.resources import HomeResource
+from synnq_assets.defs.shards import TOKENIZER
+from synnq_assets.errors import ReleaseError
+from synnq_assets.release import ReleaseInputs, build_release, verify_release
+from synnq_assets.trust import Home
+
+GROUP = "release"
+
+
+def gather_inputs(home: HomeResource, opened: Home, round_key: str) -> ReleaseInputs:
+    """Collect everything that a release is made from.
+
+    Raises:
+        ReleaseError: the round's checkpoint was not promoted.
+    """
+    campaign = opened.campaign
+    evaluation = campaign.find_evaluation(round_key)
+    if evaluation is None or evaluation.decision != "promoted":
+        raise ReleaseError(f"{round_key} was not promoted; only a promoted checkpoint is released")
+    chain = campaign.get_chain(round_key)
+    links = {record.round for record in chain}
+    evaluations = tuple(e for e in list_evaluations(opened) if e.round in links)
+    trained = {
+        shard.shard_id
+        for record in chain
+        for item in record.contributions
+        for shard in campaign.get_order(item.assignment_id).shards
+    }
+    compliance = assess(home, opened, evaluation)
+    size, root = opened.audit.head()
+    weights = f"checkpoints/{chain[-1].checkpoint.checkpoint_sha256}/model.safetensors"
+    return ReleaseInputs(
+        recipe=opened.settings.recipe,
+        settings_sha256=opened.settings.digest,
+        record=chain[-1],
+        chain=tuple(chain),
+        evaluations=evaluations,
+        weights=opened.store.local_path(weights),
+        tokenizer=opened.store.local_path(TOKENIZER),
+        manifests=tuple(m for m in campaign.list_manifests() if m.shard_id in trained),
+        curation=tuple(
+            newest_corpus(home, source.name)[1] for source in opened.settings.recipe.corpus.sources
+        ),
+        compliance_markdown=compliance.markdown,
+        compliance=compliance.to_json_value(),
+        audit_size=size,
+        audit_root=root,
+        grants=tuple(
+            opened.store.get_bytes(key) for key in opened.store.iter_keys("registry/grants")
+        ),
+        root_public_key=opened.coordinator.public_key,
+        plots={"rounds.png": plot_rounds(evaluations)},
+    )
+
+
+@dg.asset(partitions_def=rounds, deps=["compliance_report"], group_name=GROUP, code_version="1")
+def release(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+    """A Hugging Face folder with card, papers and signed provenance; verified before it counts."""
+    opened = home.open()
+    round_key = context.partition_key
+    folder = opened.path / "releases" / f"{opened.settings.recipe.release.model_name}-{round_key}"
+    with recorded(context, opened, "release", round_key) as deed:
+        build_release(gather_inputs(home, opened, round_key), opened.release_key, folder)
+        verified = verify_release(folder, opened.coordinator.public_key)
+        opened.ledger.put(f"rounds/{round_key}/release.json", verified.record, opened.release_key)
+        sha256 = verified.record.digest()
+        deed.details.update(sha256=sha256, checkpoint=verified.record.checkpoint_sha256)
+    return build_result(
+        deed,
+        sha256=sha256,
+        metadata={
+            "dagster/uri": str(folder),
+            "model card": dg.MetadataValue.md((folder / "README.md").read_text(encoding="utf-8")),
+            "checks": render_table(("check", "detail"), verified.checks),
+            "verify": f"synnq verify-release {folder}",
+            "serve": f"synnq serve {folder}",
+        },
+    )

@@ -1,0 +1,48 @@
+"""Schedules, all off until an operator switches them on."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from synnq_assets.defs.resources import HomeResource
+
+OFF = dg.DefaultScheduleStatus.STOPPED
+
+
+@dg.schedule(
+    target=["curated_corpus"], cron_schedule="0 2 * * *", default_status=OFF, name="nightly_corpus"
+)
+def nightly_corpus(
+    context: dg.ScheduleEvaluationContext, home: HomeResource
+) -> Iterator[dg.RunRequest]:
+    """Curate every source again; new documents make new shards in the next generation."""
+    for source in home.open().settings.recipe.corpus.sources:
+        yield dg.RunRequest(
+            run_key=f"nightly:{source.name}:{context.scheduled_execution_time:%Y%m%d}",
+            partition_key=source.name,
+        )
+
+
+@dg.schedule(
+    target=["evaluation_report", "compliance_report"],
+    cron_schedule="0 4 * * 1",
+    default_status=OFF,
+    name="weekly_evaluation",
+)
+def weekly_evaluation(
+    context: dg.ScheduleEvaluationContext, home: HomeResource
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Report on the promoted checkpoint again."""
+    promoted = home.open().campaign.find_promoted()
+    if promoted is None:
+        yield dg.SkipReason("nothing was promoted yet")
+        return
+    yield dg.RunRequest(
+        run_key=f"weekly:{promoted.round}:{context.scheduled_execution_time:%Y%m%d}",
+        partition_key=promoted.round,
+    )
+
+
+daily_audit = dg.ScheduleDefinition(
+    name="daily_audit", target=["audit_log"], cron_schedule="0 5 * * *", default_status=OFF
+)

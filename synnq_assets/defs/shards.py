@@ -1,0 +1,145 @@
+"""Tokenizer, plan, and the signed, sealed shards: one partition per (language, domain) cell."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from synnq_assets.defs.corpora import newest_corpus
+from synnq_assets.defs.partitions import cells
+from synnq_assets.defs.recording import AUDIT_INDEX, build_result, recorded, render_table
+from synnq_assets.defs.resources import HomeResource
+from synnq_assets.errors import EmptyCorpusError
+from synnq_assets.records.base import sha256_hex
+from synnq_assets.shards import (
+    ShardPlan,
+    Steward,
+    plan_shards,
+    seal_shards,
+    train_tokenizer,
+    write_holdout,
+    write_probe,
+)
+from synnq_assets.storage.files import describe_file
+from synnq_assets.trust import Home
+
+GROUP = "shards"
+TOKENIZER = "tokenizer/tokenizer.json"
+PLAN = "shards/plan.json"
+PROBE = "shards/probe.npy"
+
+
+def corpus_files(home: HomeResource) -> list[Path]:
+    """Return the kept documents of every source of the recipe, as files."""
+    opened = home.open()
+    names = [source.name for source in opened.settings.recipe.corpus.sources]
+    if not names:
+        raise EmptyCorpusError("the recipe names no corpus source")
+    return [
+        opened.store.local_path(f"{newest_corpus(home, name)[0]}/documents.parquet")
+        for name in names
+    ]
+
+
+@dg.asset(deps=["curated_corpus"], group_name=GROUP, kinds={"huggingface"}, code_version="1")
+def tokenizer(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+    """Byte-level BPE, trained on the curated text of all sources; fixed for the campaign."""
+    opened = home.open()
+    settings = opened.settings.recipe.tokenizer
+    with recorded(context, opened, "tokenizer") as deed:
+        if not opened.store.has(TOKENIZER):
+            building = opened.store.reserve(TOKENIZER)
+            train_tokenizer(corpus_files(home), settings, building)
+            opened.store.put_file(TOKENIZER, building)
+        sha256 = describe_file(opened.store.local_path(TOKENIZER)).sha256
+        deed.details.update(sha256=sha256, vocab_size=settings.vocab_size)
+    metadata = {
+        "vocabulary": settings.vocab_size,
+        "dagster/uri": str(opened.store.local_path(TOKENIZER)),
+    }
+    return build_result(deed, sha256=sha256, metadata=metadata)
+
+
+@dg.asset(deps=["curated_corpus", "tokenizer"], group_name=GROUP, code_version="1")
+def shard_plan(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
+    """Which document goes into which shard; a few are kept back for evaluation and probes."""
+    opened = home.open()
+    recipe = opened.settings.recipe
+    tokenizer_file = opened.store.local_path(TOKENIZER)
+    documents = corpus_files(home)
+    with recorded(context, opened, "shard_plan") as deed:
+        plan = plan_shards(documents, tokenizer_file, recipe.shards)
+        data = plan.to_bytes()
+        held_back = write_holdout(plan, documents=documents, store=opened.store)
+        write_probe(
+            opened.store,
+            tokenizer_file,
+            num_tokens=recipe.intake.probe_tokens,
+            sequence_tokens=recipe.training.sequence_tokens,
+            key=PROBE,
+        )
+        opened.store.put_bytes(PLAN, data)
+        deed.details.update(sha256=sha256_hex(data), cells=sorted(plan.cells))
+    context.instance.add_dynamic_partitions("cell", sorted(plan.cells))
+    rows = [
+        (cell, len(shards), sum(s.num_tokens for s in shards), held_back.get(cell, 0))
+        for cell, shards in sorted(plan.cells.items())
+    ]
+    return build_result(
+        deed,
+        sha256=sha256_hex(data),
+        metadata={
+            "shards": sum(row[1] for row in rows),
+            "tokens": sum(row[2] for row in rows),
+            "cells": render_table(("cell", "shards", "tokens", "held back"), rows),
+            "figures": dg.MetadataValue.json(plan.figures()),
+        },
+    )
+
+
+def seal_cell(opened: Home, plan: ShardPlan, cell: str, documents: list[Path]) -> dict[str, object]:
+    """Seal one cell's shards and return its metadata."""
+    manifests = seal_shards(
+        plan,
+        cell,
+        documents=documents,
+        tokenizer=opened.store.local_path(TOKENIZER),
+        steward=Steward(signing=opened.steward, sealing=opened.steward_sealing),
+        store=opened.store,
+    )
+    rows = [
+        (m.shard_id[:12], m.num_tokens, m.num_documents, m.complexity, m.ciphertext_bytes)
+        for m in manifests
+    ]
+    columns = ("shard", "tokens", "documents", "complexity", "sealed bytes")
+    return {
+        "tokens": sum(m.num_tokens for m in manifests),
+        "shards": render_table(columns, rows),
+        "licences": dg.MetadataValue.json([m.licences for m in manifests]),
+        "shard ids": [m.shard_id for m in manifests],
+    }
+
+
+@dg.asset(
+    partitions_def=cells,
+    deps=["shard_plan"],
+    group_name=GROUP,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    code_version="1",
+)
+def signed_shards(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[dg.Output]:
+    """Shards of one cell: encrypted at rest, with a manifest signed by the data steward."""
+    opened = home.open()
+    plan = ShardPlan.from_bytes(opened.store.get_bytes(PLAN))
+    documents = corpus_files(home)
+    for cell in context.partition_keys:
+        with recorded(context, opened, "signed_shards", cell) as deed:
+            metadata = seal_cell(opened, plan, cell, documents)
+            deed.details.update(shards=metadata.pop("shard ids"), tokens=metadata["tokens"])
+        context.add_asset_metadata({**metadata, AUDIT_INDEX: deed.position}, partition_key=cell)
+    yield dg.Output(None)
+
+
+def tokenizer_sha256(opened: Home) -> str:
+    """Return the digest of the campaign's tokenizer."""
+    return describe_file(opened.store.local_path(TOKENIZER)).sha256

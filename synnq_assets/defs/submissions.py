@@ -1,0 +1,137 @@
+"""The gate: a submission materialises here only when every intake check passed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from synnq_assets.defs.partitions import round_site
+from synnq_assets.defs.recording import AUDIT_INDEX, build_result, read_tag, recorded, render_table
+from synnq_assets.defs.resources import HomeResource
+from synnq_assets.defs.shards import PROBE
+from synnq_assets.federation import Registry
+from synnq_assets.records.base import now_at
+from synnq_assets.records.orders import Order
+from synnq_assets.records.submissions import Verdict
+from synnq_assets.storage.files import describe_file
+from synnq_assets.submissions import (
+    Intake,
+    judge_submission,
+    promote_submission,
+    receive_submission,
+)
+from synnq_assets.trust import Home
+
+GROUP = "submissions"
+
+
+@dataclass(frozen=True)
+class Received:
+    """A submission in quarantine."""
+
+    folder: Path
+    sha256: str  # of the signed manifest as received
+    files: list[str]
+    sizes: list[tuple[str, int]]
+
+
+def store_submission(opened: Home, source: Path, order: Order) -> Received:
+    """Copy a node's submission into quarantine, whole or not at all."""
+    folder = receive_submission(source, opened.store, order.round, order.assignment_id)
+    sizes = [(path.name, path.stat().st_size) for path in sorted(folder.iterdir())]
+    return Received(
+        folder=folder,
+        sha256=describe_file(folder / "submission.json").sha256,
+        files=[name for name, _ in sizes],
+        sizes=sizes,
+    )
+
+
+def list_known_digests(opened: Home, assignment_id: str) -> dict[str, str]:
+    """Return digest -> assignment for everything that other assignments brought, refused or not."""
+    known: dict[str, str] = {}
+    for key in opened.store.iter_keys("quarantine"):
+        _, _, owner, name = key.split("/")
+        if owner != assignment_id and name in {"submission.json", "update.safetensors"}:
+            known[describe_file(opened.store.local_path(key)).sha256] = owner
+    return known
+
+
+def judge(opened: Home, order: Order) -> Verdict:
+    """Return the verdict on an order's quarantined submission; judged once, then remembered."""
+    held = opened.campaign.find_verdict(order.assignment_id)
+    if held is not None:
+        return held
+    manifest = f"quarantine/{order.round}/{order.assignment_id}/submission.json"
+    base = f"checkpoints/{order.base.checkpoint_sha256}/model.safetensors"
+    recipe = opened.settings.recipe
+    verdict = judge_submission(
+        Intake(
+            folder=opened.store.local_path(manifest).parent,
+            order=order,
+            node=Registry(opened.ledger).get(order.node_id),
+            keyring=opened.ledger.keyring,
+            base_model=opened.store.local_path(base),
+            settings=recipe.intake,
+            recipe=recipe,
+            known_digests=list_known_digests(opened, order.assignment_id),
+            probe=opened.store.local_path(PROBE) if opened.store.has(PROBE) else None,
+            received_at=now_at(),
+        )
+    )
+    if verdict.decision == "accepted":
+        promote_submission(opened.store, order.round, order.assignment_id)
+    opened.campaign.put_verdict(verdict, opened.coordinator)
+    return verdict
+
+
+@dg.asset(
+    partitions_def=round_site,
+    deps=["local_checkpoint"],
+    group_name=GROUP,
+    output_required=False,
+    check_specs=[dg.AssetCheckSpec("accepted", asset="verified_submission")],
+    code_version="1",
+)
+def verified_submission(
+    context: dg.AssetExecutionContext, home: HomeResource
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """A submission that passed every check. A refused one stays in quarantine, with its verdict."""
+    from synnq_assets.defs.compute import find_assignment
+
+    opened = home.open()
+    order = find_assignment(opened, context.partition_key, read_tag(context, "assignment"))
+    with recorded(context, opened, "verified_submission", order.assignment_id) as deed:
+        verdict = judge(opened, order)
+        deed.details.update(
+            sha256=verdict.submission_sha256,
+            decision=verdict.decision,
+            failed=[check.name for check in verdict.checks if not check.passed],
+        )
+    metadata = {
+        "assignment": order.assignment_id,
+        "decision": verdict.decision,
+        "score": verdict.score,
+        "tokens": verdict.num_tokens,
+        "why refused": "; ".join(verdict.reasons) or "-",
+        "checks": render_table(
+            ("check", "passed", "reason", "figures"),
+            [(c.name, c.passed, c.reason, c.figures) for c in verdict.checks],
+        ),
+    }
+    check = dg.AssetCheckResult(
+        passed=verdict.decision == "accepted", check_name="accepted", metadata=metadata
+    )
+    if verdict.decision == "accepted":
+        sha256 = verdict.submission_sha256
+        yield build_result(deed, sha256=sha256, metadata=metadata, check_results=[check])
+        return
+    context.log_event(
+        dg.AssetObservation(
+            "verified_submission",
+            partition=context.partition_key,
+            metadata={**metadata, AUDIT_INDEX: deed.position},
+        )
+    )
+    yield check
