@@ -1,1 +1,19 @@
-"""cli."""
+"""`synnq`: what people type.
+
+app.py         the commands, and how errors become one sentence
+campaign.py    init, up, rounds, lineage
+nodes.py       create, enrol, list, suspend, revoke
+audit.py       show, verify
+releases.py    verify-release, serve
+services.py    the Dagster daemon and web server as child processes
+demo/          the whole loop on one machine
+"""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; an operator's mistake ends in one sentence and exit code 2."""
+    from synnq_assets.cli.app import run
+
+    sys.exit(run(sys.argv[1:]))

@@ -35,6 +35,12 @@ from synnq_assets.trust.campaign import INITIAL_ROUND
 INTERVAL_SECONDS = sensor_interval_seconds()
 RUNNING = dg.DefaultSensorStatus.RUNNING
 FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+IN_PROGRESS = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 STEP_TAG = "synnq/step"
 
 

@@ -1,0 +1,56 @@
+"""The command tree. Each command imports what it needs when it runs."""
+
+from collections.abc import Sequence
+
+import typer
+from rich.console import Console
+
+from synnq_assets import __version__
+from synnq_assets.cli import audit, campaign, nodes, releases
+from synnq_assets.cli.demo.command import demo
+from synnq_assets.errors import SynnqError
+
+USAGE_EXIT_CODE = 2
+INTERRUPTED_EXIT_CODE = 130
+
+app = typer.Typer(
+    name="synnq",
+    help="Train one language model together, with lineage that can be checked.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo)
+app.command("init")(campaign.init)
+app.command("up")(campaign.up)
+app.command("rounds")(campaign.rounds)
+app.command("lineage")(campaign.lineage)
+app.command("settings")(campaign.show_settings)
+app.add_typer(nodes.app, name="nodes")
+app.add_typer(audit.app, name="audit")
+app.command("verify-release")(releases.verify)
+app.command("api-key")(releases.api_key)
+app.command("serve")(releases.serve)
+
+
+@app.command("version")
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command, and return its exit code."""
+    try:
+        result = app(args=list(arguments), standalone_mode=False)
+    except SynnqError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            f"[bold red]error:[/] {error}", highlight=False, markup=True
+        )
+        return USAGE_EXIT_CODE
+    except typer.TyperException as error:
+        typer.echo(f"error: {error.format_message()} (try --help)", err=True)
+        return USAGE_EXIT_CODE
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED_EXIT_CODE
+    return result if isinstance(result, int) else 0

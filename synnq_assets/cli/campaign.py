@@ -1,0 +1,119 @@
+"""Commands about the campaign: set it up, run it, look at it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from synnq_assets.cli.home import DEFAULT_HOME, HomeOption, grant_own_keys, open_home
+from synnq_assets.settings import resolve_settings
+from synnq_assets.trust import Home
+
+
+def init(
+    home: Annotated[Path, typer.Argument(help="Folder to create.")] = DEFAULT_HOME,
+    profile: Annotated[str, typer.Option(help="Site profile: a shipped name or a file.")] = "local",
+    recipe: Annotated[str, typer.Option(help="Recipe: a shipped name or a file.")] = "demo",
+) -> None:
+    """Create a coordinator's home: settings, keys, store, audit log."""
+    created = Home.create(home, resolve_settings(profile, recipe))
+    grant_own_keys(created)
+    typer.echo(f"created {created.path}")
+    typer.echo(f"coordinator public key: {created.coordinator.public_key}")
+    typer.echo(f"next: enrol nodes (`synnq nodes --help`), then `synnq up --home {home}`")
+
+
+def up(
+    home: HomeOption = DEFAULT_HOME,
+    port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000,
+    read_only: Annotated[
+        bool, typer.Option(help="Only a web page that cannot change anything.")
+    ] = False,
+) -> None:
+    """Run the Dagster daemon and web page of a home until Ctrl-C."""
+    from synnq_assets.cli.services import Services
+
+    opened = open_home(home)
+    with Services(opened, port=port, is_read_only=read_only) as services:
+        typer.echo(f"web page: {services.url}   (Ctrl-C ends it)")
+        services.wait()
+
+
+def rounds(home: HomeOption = DEFAULT_HOME) -> None:
+    """Show the rounds: parents, submissions, figures, decisions."""
+    Console().print(render_rounds(open_home(home)))
+
+
+def render_rounds(home: Home) -> Table:
+    """Return the table of rounds."""
+    campaign = home.campaign
+    table = Table(title=f"rounds of {home.settings.recipe.federation}")
+    for column in ("round", "parent", "perplexity", "F1", "accepted", "late", "refused"):
+        table.add_column(column, justify="left" if column in ("round", "parent") else "right")
+    table.add_column("reassigned", justify="right")
+    table.add_column("decision")
+    for round_key in ["r0000", *campaign.list_rounds()]:
+        checkpoint = campaign.find_checkpoint(round_key)
+        evaluation = campaign.find_evaluation(round_key)
+        verdicts = campaign.list_verdicts(round_key)
+        losses = [campaign.find_loss(o.assignment_id) for o in campaign.list_orders(round_key)]
+        contributions = checkpoint.contributions if checkpoint else ()
+        table.add_row(
+            round_key,
+            (checkpoint.parent_round if checkpoint else None) or "-",
+            f"{evaluation.headline_perplexity:.1f}" if evaluation else "-",
+            f"{evaluation.headline_f1:.3f}" if evaluation else "-",
+            str(sum(v.decision == "accepted" for v in verdicts)),
+            str(sum(item.staleness_rounds > 0 for item in contributions)),
+            str(sum(v.decision == "refused" for v in verdicts)),
+            str(sum(len(loss.replacements) for loss in losses if loss)),
+            evaluation.decision if evaluation else "open",
+        )
+    return table
+
+
+def lineage(
+    document: Annotated[str, typer.Argument(help="Document id, or its first 8 digits or more.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Follow a document: into which shards, to which nodes, into which checkpoints."""
+    from synnq_assets.shards import find_document
+
+    opened = open_home(home)
+    rows = find_document(opened.store, document)
+    console = Console()
+    table = Table(title=f"document {rows[0].doc_id}")
+    for column in ("shard", "cell", "part", "tokens", "source", "origin", "licence"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(
+            row.shard_id[:16],
+            row.cell,
+            f"{row.part + 1} of {row.num_parts}",
+            f"{row.begin_token} + {row.num_tokens}",
+            row.source,
+            row.origin,
+            row.licence,
+        )
+    console.print(table)
+    shard_ids = {row.shard_id for row in rows}
+    for round_key in opened.campaign.list_rounds():
+        for order in opened.campaign.list_orders(round_key):
+            if shard_ids & {shard.shard_id for shard in order.shards}:
+                verdict = opened.campaign.find_verdict(order.assignment_id)
+                outcome = verdict.decision if verdict else "no submission"
+                console.print(f"{round_key}: sent to {order.node_id} ({outcome})")
+
+
+def show_settings(
+    profile: Annotated[str, typer.Option(help="Site profile: a shipped name or a file.")] = "local",
+    recipe: Annotated[str, typer.Option(help="Recipe: a shipped name or a file.")] = "demo",
+) -> None:
+    """Print the resolved settings as YAML, with their digest."""
+    import yaml
+
+    settings = resolve_settings(profile, recipe)
+    typer.echo(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), nl=False)
+    typer.echo(f"# digest: {settings.digest}")

@@ -1,0 +1,136 @@
+"""Commands about nodes. `create` runs at the node; the others at the coordinator."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from synnq_assets.cli.home import DEFAULT_HOME, HomeOption, open_home
+from synnq_assets.errors import EnrolmentError, SettingsError
+from synnq_assets.federation import Registry, create_node
+from synnq_assets.federation.registry import NodeIdentity
+from synnq_assets.records.base import now_at, sha256_hex
+from synnq_assets.records.federation import NodeProfile, NodeRecord, ParticipationAgreement
+from synnq_assets.records.identifiers import parse_node_id
+from synnq_assets.settings.load import describe_invalid, read_yaml
+from synnq_assets.storage.files import write_atomically
+
+app = typer.Typer(help="Enrol and manage nodes.", no_args_is_help=True)
+
+
+def read_profile(path: Path, node_id: str) -> NodeProfile:
+    """Read a node's profile from YAML.
+
+    Raises:
+        SettingsError: missing, misspelt or invalid fields.
+    """
+    raw = {**read_yaml(path), "node_id": node_id}
+    try:
+        return NodeProfile.model_validate(raw, strict=False)
+    except ValidationError as error:
+        raise SettingsError(describe_invalid(str(path), error)) from error
+
+
+@app.command("create")
+def create(
+    folder: Annotated[Path, typer.Argument(help="Folder of the new node, on the node.")],
+    node_id: Annotated[str, typer.Option(help="Id, such as lumi-g-03.")],
+    federation: Annotated[str, typer.Option(help="Id of the federation.")],
+    organisation: Annotated[str, typer.Option(help="Who runs the node.")],
+    coordinator_key: Annotated[str, typer.Option(help="The coordinator's public key, base64.")],
+    profile: Annotated[Path, typer.Option(help="YAML with the node's profile.")],
+    terms: Annotated[Path, typer.Option(help="The terms that the node accepts, as received.")],
+    retention_days: Annotated[int, typer.Option(help="How long opened shards may stay.")] = 30,
+) -> None:
+    """Create a node's keys and configuration, and its signed application (on the node)."""
+    try:
+        terms_sha256 = sha256_hex(terms.read_bytes())
+    except OSError as error:
+        raise EnrolmentError(f"cannot read the terms {terms}: {error.strerror}") from error
+    application = create_node(
+        folder,
+        NodeIdentity(parse_node_id(node_id), federation, organisation, coordinator_key),
+        profile=read_profile(profile, node_id),
+        agreement=ParticipationAgreement(
+            node_id=node_id,
+            organisation=organisation,
+            terms_sha256=terms_sha256,
+            retention_days=retention_days,
+            destruction_deadline_days=retention_days,
+            isolation="container",
+            signed_at=now_at(),
+        ),
+    )
+    write_atomically(folder / "application.json", application)
+    typer.echo(f"created {folder}; send {folder / 'application.json'} to the coordinator")
+
+
+@app.command("enrol")
+def enrol(
+    application: Annotated[Path, typer.Argument(help="application.json of a node.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Enrol a node from its signed application."""
+    try:
+        data = application.read_bytes()
+    except OSError as error:
+        raise EnrolmentError(f"cannot read {application}: {error.strerror}") from error
+    opened = open_home(home)
+    with opened.audit.act("enrol_node", application.parent.name, actor="coordinator") as deed:
+        record = Registry(opened.ledger).enrol(data, opened.coordinator)
+        deed.details.update(node=record.node_id, agreement=record.agreement_sha256)
+    typer.echo(f"enrolled {record.node_id} of {record.organisation}")
+
+
+@app.command("list")
+def list_nodes(home: HomeOption = DEFAULT_HOME) -> None:
+    """List the enrolled nodes."""
+    table = Table()
+    for column in ("node", "organisation", "status", "accelerator", "GiB", "tokens/s", "enrolled"):
+        table.add_column(column)
+    for node in Registry(open_home(home).ledger).list_nodes():
+        table.add_row(*_describe(node))
+    Console().print(table)
+
+
+def _describe(node: NodeRecord) -> tuple[str, ...]:
+    profile = node.profile
+    return (
+        node.node_id,
+        node.organisation,
+        node.status,
+        profile.accelerator,
+        f"{profile.memory_gib:g}",
+        f"{profile.tokens_per_second:g}",
+        f"{node.enrolled_at:%Y-%m-%d %H:%M}",
+    )
+
+
+def _set_status(
+    node_id: str, status: Literal["active", "suspended", "revoked"], home: Path
+) -> None:
+    opened = open_home(home)
+    with opened.audit.act("set_node_status", node_id, actor="coordinator", status=status):
+        Registry(opened.ledger).set_status(node_id, status, opened.coordinator)
+    typer.echo(f"{node_id} is {status}")
+
+
+@app.command("suspend")
+def suspend(node_id: str, home: HomeOption = DEFAULT_HOME) -> None:
+    """Give a node no more orders and count none of its signatures, until it is resumed."""
+    _set_status(node_id, "suspended", home)
+
+
+@app.command("resume")
+def resume(node_id: str, home: HomeOption = DEFAULT_HOME) -> None:
+    """Let a suspended node take part again."""
+    _set_status(node_id, "active", home)
+
+
+@app.command("revoke")
+def revoke(node_id: str, home: HomeOption = DEFAULT_HOME) -> None:
+    """Exclude a node for good."""
+    _set_status(node_id, "revoked", home)
