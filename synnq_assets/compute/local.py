@@ -46,16 +46,16 @@ class LocalBackend(ComputeBackend):
             raise ComputeError(f"{job_dir} is not a staged job folder: it has no order.json")
         if not (job_dir / "run.lock").exists():
             try:
-                subprocess.Popen(  # the supervisor outlives this process on purpose
-                    ["/bin/sh", str(SUPERVISOR), str(job_dir), *spec.argv],
+                subprocess.run(  # a session of its own: the job outlives this process on purpose
+                    ["setsid", "--fork", "/bin/sh", str(SUPERVISOR), str(job_dir), *spec.argv],
                     cwd=job_dir,
                     env={**os.environ, **spec.environment},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    start_new_session=True,
+                    check=True,
                 )
-            except OSError as error:
+            except (OSError, subprocess.CalledProcessError) as error:
                 raise ComputeError(f"cannot start {spec.assignment_id}: {error}") from error
         return JobHandle(
             assignment_id=spec.assignment_id,

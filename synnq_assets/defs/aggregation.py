@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -99,7 +100,7 @@ def aggregate(
     """Aggregate a round into `folder`, store it, and return its record."""
     recipe = opened.settings.recipe
     base = opened.campaign.find_base(round_key)
-    parent = base and opened.campaign.find_checkpoint(base.parent_round)
+    parent = opened.campaign.find_checkpoint(base.parent_round) if base else None
     if base is None or parent is None:
         raise AggregationError(f"round {round_key} was not opened; run round_base")
     parent_folder = f"checkpoints/{parent.checkpoint.checkpoint_sha256}"
@@ -170,7 +171,7 @@ def global_checkpoint(
     )
 
 
-def describe_checkpoint(record: CheckpointRecord) -> dict[str, object]:
+def describe_checkpoint(record: CheckpointRecord) -> dict[str, Any]:
     """Return a checkpoint's metadata for the web page."""
     columns = (
         *("assignment", "weight", "tokens", "decay", "domain", "score"),
@@ -196,7 +197,7 @@ def describe_checkpoint(record: CheckpointRecord) -> dict[str, object]:
     }
 
 
-def describe_result(result: AggregationResult) -> dict[str, object]:
+def describe_result(result: AggregationResult) -> dict[str, Any]:
     """Return an aggregation's own figures for the web page."""
     rows = [
         (name, *(f"{value:.3f}" for value in row))

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -77,7 +78,7 @@ def evaluation_report(
             )
             campaign.put_evaluation(record, opened.coordinator)
         deed.details.update(sha256=record.digest(), decision=record.decision)
-    metadata: dict[str, object] = {
+    metadata: dict[str, Any] = {
         "decision": record.decision,
         "reason": record.reason,
         "perplexity": record.headline_perplexity,

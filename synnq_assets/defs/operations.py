@@ -95,7 +95,7 @@ class CancelConfig(dg.Config):
 
 @dg.op
 def cancel_job(context: dg.OpExecutionContext, home: HomeResource, config: CancelConfig) -> None:
-    """Ask the node's scheduler to end a job. (Terminating a run cannot reach a detached job.)"""
+    """Ask the node's scheduler to end a job: terminating a run cannot reach a detached one."""
     opened = home.open()
     handle = opened.campaign.find_handle(config.assignment_id)
     if handle is None:

@@ -3,12 +3,13 @@
 import dagster as dg
 
 from synnq_assets.defs.corpora import newest_corpus
-from synnq_assets.defs.evaluation import assess, list_evaluations, plot_rounds
+from synnq_assets.defs.evaluation import assess, list_evaluations
 from synnq_assets.defs.partitions import rounds
 from synnq_assets.defs.recording import build_result, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.shards import TOKENIZER
 from synnq_assets.errors import ReleaseError
+from synnq_assets.evaluation import plot_rounds
 from synnq_assets.release import ReleaseInputs, build_release, verify_release
 from synnq_assets.trust import Home
 

@@ -286,7 +286,7 @@ def monitor_jobs(
 def aggregate_round(
     context: dg.SensorEvaluationContext, home: HomeResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Close a round by quorum, completeness or deadline; the participants are frozen in the tags."""
+    """Close a round by quorum, completeness or deadline; its participants are frozen in the tags."""
     opened = home.open()
     campaign, recipe = opened.campaign, opened.settings.recipe
     open_rounds = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -97,7 +98,7 @@ def shard_plan(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
     )
 
 
-def seal_cell(opened: Home, plan: ShardPlan, cell: str, documents: list[Path]) -> dict[str, object]:
+def seal_cell(opened: Home, plan: ShardPlan, cell: str, documents: list[Path]) -> dict[str, Any]:
     """Seal one cell's shards and return its metadata."""
     manifests = seal_shards(
         plan,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -109,7 +110,7 @@ def verified_submission(
             decision=verdict.decision,
             failed=[check.name for check in verdict.checks if not check.passed],
         )
-    metadata = {
+    metadata: dict[str, Any] = {
         "assignment": order.assignment_id,
         "decision": verdict.decision,
         "score": verdict.score,

@@ -17,6 +17,7 @@ from synnq_assets.settings.load import (
     load_recipe,
     read_settings,
     resolve_settings,
+    sensor_interval_seconds,
     shipped_profiles,
     shipped_recipes,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "load_recipe",
     "read_settings",
     "resolve_settings",
+    "sensor_interval_seconds",
     "shipped_profiles",
     "shipped_recipes",
 ]

@@ -180,3 +180,15 @@ def read_settings(path: Path) -> Settings:
         raise SettingsError(f"cannot read {path}: {error}; run `synnq init` first") from error
     except ValidationError as error:
         raise SettingsError(describe_invalid(str(path), error)) from error
+
+
+def sensor_interval_seconds() -> int:
+    """Return how often sensors look, in seconds: `SYNNQ_SENSOR_SECONDS`, 15 unless set.
+
+    Raises:
+        SettingsError: not a whole number of at least 1.
+    """
+    text = os.environ.get("SYNNQ_SENSOR_SECONDS", "15")
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise SettingsError(f"SYNNQ_SENSOR_SECONDS must be a whole number of seconds, got {text!r}")
+    return int(text)

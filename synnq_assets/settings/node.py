@@ -3,6 +3,10 @@
 This file belongs to the node. The coordinator never reads or writes it.
 """
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+import sys
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -27,6 +31,48 @@ class NodeSettings(SettingsModel):
     threads: int = Field(default=1, ge=1)
     parallelism: Variant | None = None  # overrides the recipe's, where the site must
     exposure_file: Path | None = None  # shard ids that this node has opened
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The payload's command; a bare `python` means the interpreter that runs this."""
+        first, *rest = self.payload
+        return (sys.executable if first == "python" else first, *rest)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Which of a job's processes this one is, as its launcher set it."""
+
+    rank: int = 0
+    local_rank: int = 0  # within this host; also the index of the accelerator
+    world_size: int = 1
+
+
+def default_node_file(environment: Mapping[str, str] | None = None) -> Path | None:
+    """Return the node file that SYNNQ_NODE names, or None where it is not set."""
+    value = (os.environ if environment is None else environment).get("SYNNQ_NODE")
+    return Path(value) if value else None
+
+
+def read_launch(environment: Mapping[str, str] | None = None) -> Launch:
+    """Read RANK, LOCAL_RANK and WORLD_SIZE, as torchrun and the batch scripts set them.
+
+    Raises:
+        SettingsError: not integers, or a rank outside the world.
+    """
+    values = os.environ if environment is None else environment
+    try:
+        launch = Launch(
+            *(int(values.get(k, v)) for k, v in (("RANK", 0), ("LOCAL_RANK", 0), ("WORLD_SIZE", 1)))
+        )
+    except ValueError as error:
+        raise SettingsError("RANK, LOCAL_RANK and WORLD_SIZE must be integers") from error
+    if not 0 <= launch.local_rank <= launch.rank < launch.world_size:
+        raise SettingsError(
+            f"rank {launch.rank} (local {launch.local_rank}) is outside a world of "
+            f"{launch.world_size}; check how the job's processes are launched"
+        )
+    return launch
 
 
 def load_node_settings(path: Path) -> NodeSettings:

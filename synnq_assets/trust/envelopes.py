@@ -108,9 +108,8 @@ def open_envelope(
     if not isinstance(statement, dict) or statement.get("_type") != STATEMENT_TYPE:
         raise SignatureError("payload is not an in-toto statement")
     if statement.get("predicateType") != _predicate_type(record_type):
-        raise SignatureError(
-            f"statement is a {str(statement.get('predicateType'))[:80]}, expected {record_type.kind}"
-        )
+        found = str(statement.get("predicateType"))[:80]
+        raise SignatureError(f"statement is a {found}, expected {record_type.kind}")
     record = record_type.from_json_value(statement.get("predicate"))
     subject = [{"name": record.kind, "digest": {"sha256": record.digest()}}]
     if statement.get("subject") != subject:

@@ -7,6 +7,7 @@ small order verify one signature for many messages, so they are refused as publi
 import base64
 import binascii
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -49,6 +50,7 @@ def build_key_id(public_key: str) -> str:
     return sha256_hex(decode_base64(public_key))
 
 
+@lru_cache(maxsize=4096)
 def verify_public_key(public_key: str) -> Ed25519PublicKey:
     """Return a usable Ed25519 public key.
 

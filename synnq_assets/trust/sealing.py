@@ -1,6 +1,6 @@
 """Sealed shards: chunked AES-256-GCM, with the data key wrapped to one node by HPKE.
 
-A sealed file is `SYNNQ1\\n`, a random 7-byte nonce prefix, then chunks of at most
+A sealed file is `MAGIC`, a random 7-byte nonce prefix, then chunks of at most
 `CHUNK_BYTES` plaintext bytes, each followed by its 16-byte tag. The nonce of a chunk is
 prefix (7) | counter (4, big endian) | last-chunk flag (1), so that chunks cannot be reordered,
 dropped, or cut at a boundary; the context is the additional data of each chunk.
