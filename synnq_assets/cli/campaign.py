@@ -91,7 +91,7 @@ def lineage(
         table.add_row(
             row.shard_id[:16],
             row.cell,
-            f"{row.part + 1} of {row.num_parts}",
+            f"{row.part} of {row.num_parts}",
             f"{row.begin_token} + {row.num_tokens}",
             row.source,
             row.origin,

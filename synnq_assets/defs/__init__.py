@@ -9,6 +9,6 @@ intent, calls one room, writes a signed record, and returns metadata.
     corpora.py shards.py federation.py compute.py submissions.py
     aggregation.py evaluation.py release.py trust.py
     operations.py   reassign shards, cancel a job
-    sensors.py      prepare, open, dispatch, monitor, aggregate, release
+    sensors/        prepare, open, dispatch, monitor, aggregate, release
     schedules.py    nightly, weekly, daily; off by default
 """

@@ -57,7 +57,7 @@ def list_evaluations(opened: Home) -> list[EvaluationRecord]:
 def evaluation_report(
     context: dg.AssetExecutionContext, home: HomeResource
 ) -> dg.MaterializeResult:
-    """Held-out perplexity per language and sector, F1, bias, toxicity, attribution; the decision."""
+    """Held-out perplexity by language and sector, F1, bias, toxicity, attribution; a decision."""
     opened = home.open()
     campaign, round_key = opened.campaign, context.partition_key
     checkpoint = campaign.find_checkpoint(round_key)

@@ -1,4 +1,4 @@
-"""What is done to a round under way: shards of a lost job go to another node; a job is cancelled."""
+"""What is done to a round under way: lost shards go to another node; a job is cancelled."""
 
 import dagster as dg
 

@@ -83,7 +83,7 @@ def shard_plan(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
         deed.details.update(sha256=sha256_hex(data), cells=sorted(plan.cells))
     context.instance.add_dynamic_partitions("cell", sorted(plan.cells))
     rows = [
-        (cell, len(shards), sum(s.num_tokens for s in shards), held_back.get(cell, 0))
+        (cell, len(shards), sum(s.num_tokens for s in shards))
         for cell, shards in sorted(plan.cells.items())
     ]
     return build_result(
@@ -92,7 +92,8 @@ def shard_plan(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
         metadata={
             "shards": sum(row[1] for row in rows),
             "tokens": sum(row[2] for row in rows),
-            "cells": render_table(("cell", "shards", "tokens", "held back"), rows),
+            "cells": render_table(("cell", "shards", "tokens"), rows),
+            "documents held back": sum(held_back.values()),
             "figures": dg.MetadataValue.json(plan.figures()),
         },
     )

@@ -6,7 +6,7 @@ In: bytes from disk or from another organisation. Out: values that every room tr
     base.py         Record, canonical bytes, digests, strict JSON
     identifiers.py  ids that may become a path or a partition key
     corpora.py      curation report
-    shards.py       shard manifest, lineage rows
+    shards.py       shard manifest
     federation.py   agreement, profile, node record, round base, allocation
     orders.py       order, learning-rate segment, checkpoint reference
     jobs.py         job specification, handle, status

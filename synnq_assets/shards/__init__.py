@@ -1,1 +1,51 @@
-"""shards."""
+"""Shards: curated documents become sealed units of training.
+
+In: the corpora room's documents, tokenizer and shard settings, the data steward's keys.
+Out: a plan; then, per (language, domain) cell, encrypted shards, signed manifests, and a lineage
+from every document to its shard. Documents of the holdout are stored apart, for evaluation.
+
+    tokenizer.py   byte-level BPE: train, load, tokenise documents
+    documents.py   read curated documents; cell keys
+    survey.py      read every document once: tokens, complexity, cuts
+    spool.py       token ids in an unnamed temporary file
+    complexity.py  how hard a document is, as a rank; how alike two sets are
+    cut.py         where an oversized document may be cut
+    holdout.py     what is kept back for evaluation
+    cells.py       small cells roll up, leftovers pass to the parent
+    pack.py        documents into bins of equal tokens and equal complexity
+    repair.py      exchanges that even out what packing left
+    content.py     content address of a shard
+    planning.py    from documents to a plan
+    plan.py        the plan's values and bytes
+    figures.py     the plan in figures
+    seal.py        encrypt, wrap, sign; idempotent
+    verify.py      check a shard; wrap its key to a node
+    lineage.py     where a document is
+    probe.py       held-out token rows that submissions are scored on
+"""
+
+from synnq_assets.shards.holdout import write_holdout
+from synnq_assets.shards.lineage import LineageRow, find_document, list_shards
+from synnq_assets.shards.plan import PlannedDocument, PlannedShard, ShardPlan
+from synnq_assets.shards.planning import plan_shards
+from synnq_assets.shards.probe import write_probe
+from synnq_assets.shards.seal import Steward, seal_shards
+from synnq_assets.shards.tokenizer import train_tokenizer
+from synnq_assets.shards.verify import rewrap_data_key, verify_shard
+
+__all__ = [
+    "LineageRow",
+    "PlannedDocument",
+    "PlannedShard",
+    "ShardPlan",
+    "Steward",
+    "find_document",
+    "list_shards",
+    "plan_shards",
+    "rewrap_data_key",
+    "seal_shards",
+    "train_tokenizer",
+    "verify_shard",
+    "write_holdout",
+    "write_probe",
+]

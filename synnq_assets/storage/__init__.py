@@ -10,7 +10,8 @@ tensors.py   safetensors under a strict profile, tensor by tensor, without torch
 from synnq_assets.storage.files import hash_file, write_atomically
 from synnq_assets.storage.folder import FolderStore
 from synnq_assets.storage.objects import ObjectStore
-from synnq_assets.storage.tensors import TensorFile, TensorInfo, TensorWriter
+from synnq_assets.storage.profile import TensorInfo
+from synnq_assets.storage.tensors import TensorFile, TensorWriter
 from synnq_assets.storage.tokens import TokenShard, decode_tokens, encode_tokens
 
 __all__ = [

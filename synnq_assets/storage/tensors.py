@@ -7,13 +7,10 @@ bf16 is held as the upper 16 bits of fp32, in uint16 arrays.
 Source: safetensors format, https://github.com/huggingface/safetensors (README, "Format").
 """
 
-import json
 import os
-import re
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -21,42 +18,19 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from synnq_assets.errors import RecordError, TensorFileError
-from synnq_assets.records.base import canonical_json, parse_strict_json, sha256_hex
+from synnq_assets.errors import TensorFileError
+from synnq_assets.records.base import canonical_json, sha256_hex
 from synnq_assets.storage.files import open_atomically
-
-MAX_HEADER_BYTES = 1 << 20
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}", re.ASCII)
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "BF16": np.dtype("<u2"),
-    "F16": np.dtype("<f2"),
-    "F32": np.dtype("<f4"),
-    "F64": np.dtype("<f8"),
-    "U8": np.dtype("u1"),
-    "U16": np.dtype("<u2"),
-    "U32": np.dtype("<u4"),
-    "I32": np.dtype("<i4"),
-    "I64": np.dtype("<i8"),
-}
+from synnq_assets.storage.profile import (
+    DTYPES,
+    MAX_HEADER_BYTES,
+    Schema,
+    parse_header,
+    render_header,
+)
 
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """One tensor of a file: `begin` and `end` are byte offsets into the data section."""
-
-    name: str
-    dtype: str  # safetensors name: BF16, F32, …
-    shape: tuple[int, ...]
-    begin: int
-    end: int
-
-    @property
-    def num_elements(self) -> int:
-        """Number of elements; 1 for a scalar."""
-        return int(np.prod(self.shape, dtype=np.int64)) if self.shape else 1
 
 
 def bf16_to_float32(values: Array) -> Float32:
@@ -74,31 +48,9 @@ def float32_to_bf16(values: Float32) -> npt.NDArray[np.uint16]:
     return np.where(np.isnan(values), quiet, rounded).astype(np.uint16)
 
 
-def digest_schema(schema: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
+def digest_schema(schema: Schema) -> str:
     """Return the SHA-256 (hex) of a table name -> (dtype, shape), independent of order."""
     return sha256_hex(canonical_json({name: [d, list(s)] for name, (d, s) in schema.items()}))
-
-
-def _parse_entry(path: Path, name: str, entry: object) -> TensorInfo:
-    if not _NAME.fullmatch(name):
-        raise TensorFileError(f"{path.name}: tensor name {name[:60]!r} is not allowed")
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise TensorFileError(f"{path.name}: {name}: entry must hold dtype, shape, data_offsets")
-    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if dtype not in _DTYPES:
-        raise TensorFileError(f"{path.name}: {name}: dtype {str(dtype)[:20]!r} is not allowed")
-    numbers = (
-        [*shape, *offsets] if isinstance(shape, list) and isinstance(offsets, list) else [None]
-    )
-    if len(offsets) != 2 or not all(type(n) is int and 0 <= n < 2**48 for n in numbers):
-        raise TensorFileError(f"{path.name}: {name}: shape or offsets are not small integers")
-    info = TensorInfo(name, dtype, tuple(shape), offsets[0], offsets[1])
-    num_elements = 1
-    for size in shape:
-        num_elements *= size
-    if info.end - info.begin != num_elements * _DTYPES[dtype].itemsize or num_elements == 0:
-        raise TensorFileError(f"{path.name}: {name}: byte range does not fit dtype and shape")
-    return info
 
 
 class TensorFile(AbstractContextManager["TensorFile"]):
@@ -137,40 +89,17 @@ class TensorFile(AbstractContextManager["TensorFile"]):
         return os.pread(self._file.fileno(), num_bytes, offset)
 
     def _read_header(self, size: int) -> None:
-        self.metadata: dict[str, str] = {}
-        self.tensors: dict[str, TensorInfo] = {}
         head = self._read_at(0, 8)
         if len(head) < 8:
             raise TensorFileError(f"{self.path.name}: shorter than a safetensors header")
         (length,) = struct.unpack("<Q", head)
         if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
             raise TensorFileError(f"{self.path.name}: header of {length} bytes is not allowed")
-        raw = self._read_at(8, length)
-        if not raw.startswith(b"{"):
-            raise TensorFileError(f"{self.path.name}: header does not begin with '{{'")
-        try:
-            header = parse_strict_json(raw, max_bytes=MAX_HEADER_BYTES)
-        except RecordError as error:
-            raise TensorFileError(f"{self.path.name}: header: {error}") from error
-        metadata = header.pop("__metadata__", {})
-        if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-            raise TensorFileError(f"{self.path.name}: __metadata__ must map text to text")
-        self.metadata = metadata
+        self.tensors, self.metadata, num_bytes = parse_header(self.path, self._read_at(8, length))
         self._data_begin = 8 + length
-        position = 0
-        for info in sorted(
-            (_parse_entry(self.path, name, entry) for name, entry in header.items()),
-            key=lambda info: info.begin,
-        ):
-            if info.begin != position:
-                raise TensorFileError(f"{self.path.name}: {info.name}: data overlaps or has a hole")
-            position = info.end
-            self.tensors[info.name] = info
-        if not self.tensors:
-            raise TensorFileError(f"{self.path.name}: holds no tensor")
-        if self._data_begin + position != size:
+        if self._data_begin + num_bytes != size:
             raise TensorFileError(
-                f"{self.path.name}: {size} bytes on disk, {self._data_begin + position} declared"
+                f"{self.path.name}: {size} bytes on disk, {self._data_begin + num_bytes} declared"
             )
 
     @property
@@ -188,7 +117,7 @@ class TensorFile(AbstractContextManager["TensorFile"]):
             info = self.tensors[name]
         except KeyError:
             raise TensorFileError(f"{self.path.name}: has no tensor {name!r}") from None
-        dtype = _DTYPES[info.dtype]
+        dtype = DTYPES[info.dtype]
         end = min(end, info.num_elements)
         num_bytes = (end - begin) * dtype.itemsize
         offset = self._data_begin + info.begin + begin * dtype.itemsize
@@ -227,32 +156,14 @@ class TensorFile(AbstractContextManager["TensorFile"]):
             self._file.close()
 
 
-def _render_header(
-    schema: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[str, str] | None
-) -> tuple[bytes, list[tuple[str, int]]]:
-    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
-    sizes: list[tuple[str, int]] = []
-    position = 0
-    for name in sorted(schema):
-        dtype, shape = schema[name]
-        num_bytes = int(np.prod(shape, dtype=np.int64)) * _DTYPES[dtype].itemsize
-        offsets = [position, position + num_bytes]
-        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": offsets}
-        sizes.append((name, num_bytes))
-        position += num_bytes
-    raw = json.dumps(header, separators=(",", ":")).encode()
-    raw += b" " * (-(len(raw) + 8) % 8)
-    return struct.pack("<Q", len(raw)) + raw, sizes
-
-
 def encode_tensors(
     tensors: Mapping[str, tuple[str, Array]], metadata: Mapping[str, str] | None = None
 ) -> bytes:
     """Return the bytes of a safetensors file: name -> (dtype name, values), laid out by name."""
     schema = {name: (dtype, values.shape) for name, (dtype, values) in tensors.items()}
-    head, _ = _render_header(schema, metadata)
+    head, _ = render_header(schema, metadata)
     parts = [
-        np.ascontiguousarray(tensors[name][1], dtype=_DTYPES[tensors[name][0]]).tobytes()
+        np.ascontiguousarray(tensors[name][1], dtype=DTYPES[tensors[name][0]]).tobytes()
         for name in sorted(tensors)
     ]
     return head + b"".join(parts)
@@ -267,13 +178,13 @@ class TensorWriter(AbstractContextManager["TensorWriter"]):
     def __init__(
         self,
         path: Path,
-        schema: Mapping[str, tuple[str, tuple[int, ...]]],
+        schema: Schema,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare a file that appears at `path` only when every tensor was written."""
         self._context = open_atomically(path)
         self._path = path
-        self._header, self._expected = _render_header(schema, metadata)
+        self._header, self._expected = render_header(schema, metadata)
         self._next = 0
         self._remaining = 0
 

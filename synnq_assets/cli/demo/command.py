@@ -100,7 +100,7 @@ def finish_runs(home: Home, *, seconds: float = 30.0) -> None:
     """Wait for the last run to report its success."""
     import dagster as dg
 
-    from synnq_assets.defs.sensors import IN_PROGRESS
+    from synnq_assets.defs.sensors.steps import IN_PROGRESS
 
     os.environ["DAGSTER_HOME"] = str(home.path / "dagster")
     deadline = time.monotonic() + seconds

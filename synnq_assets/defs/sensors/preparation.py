@@ -1,0 +1,62 @@
+"""Before the first round: corpora, tokenizer, shards, nodes, the initial checkpoint."""
+
+import dagster as dg
+
+from synnq_assets.defs.partitions import rounds, sources
+from synnq_assets.defs.resources import HomeResource
+from synnq_assets.defs.sensors.steps import INTERVAL_SECONDS, RUNNING, find_missing, request_step
+from synnq_assets.defs.shards import PLAN, TOKENIZER
+from synnq_assets.trust import Home
+from synnq_assets.trust.campaign import INITIAL_ROUND
+
+
+@dg.sensor(
+    target=[
+        *("curated_corpus", "tokenizer", "shard_plan", "signed_shards", "node_profiles"),
+        *("global_checkpoint", "evaluation_report"),
+    ],
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=RUNNING,
+)
+def prepare_campaign(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult:
+    """Bring the campaign to where its first round can open."""
+    opened = home.open()
+    names = [source.name for source in opened.settings.recipe.corpus.sources]
+    additions = []
+    if missing := find_missing(context, "source", names):
+        additions.append(sources.build_add_request(missing))
+    requests: list[dg.RunRequest] = []
+    curated = {key.split("/")[1] for key in opened.store.iter_keys("corpora")}
+    for name in names:
+        if name not in curated:
+            requests += request_step(
+                context, opened, f"curate:{name}", assets=["curated_corpus"], partition_key=name
+            )
+    if names and not requests:
+        requests = _prepare_shards(context, opened)
+        if opened.store.has(PLAN) and not opened.campaign.find_evaluation(INITIAL_ROUND):
+            if missing := find_missing(context, "round", [INITIAL_ROUND]):
+                additions.append(rounds.build_add_request(missing))
+            requests += request_step(
+                context,
+                opened,
+                f"initial:{INITIAL_ROUND}",
+                assets=["global_checkpoint", "evaluation_report"],
+                partition_key=INITIAL_ROUND,
+            )
+    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=additions)
+
+
+def _prepare_shards(context: dg.SensorEvaluationContext, opened: Home) -> list[dg.RunRequest]:
+    if not (opened.store.has(PLAN) and opened.store.has(TOKENIZER)):
+        assets = ["tokenizer", "shard_plan", "node_profiles"]
+        return request_step(context, opened, "plan", assets=assets)
+    known = context.instance.get_dynamic_partitions("cell")
+    open_cells = [c for c in known if not opened.store.has(f"shards/lineage/{c}.parquet")]
+    if not open_cells:
+        return []
+    tags = {
+        "dagster/asset_partition_range_start": open_cells[0],
+        "dagster/asset_partition_range_end": open_cells[-1],
+    }
+    return request_step(context, opened, "seal", assets=["signed_shards"], tags=tags)
