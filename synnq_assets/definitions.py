@@ -8,6 +8,7 @@ from synnq_assets.defs import (
     corpora,
     evaluation,
     federation,
+    jobs,
     operations,
     release,
     schedules,
@@ -45,7 +46,7 @@ defs = dg.Definitions(
     ],
     sensors=sensors.SENSORS,
     schedules=[schedules.nightly_corpus, schedules.weekly_evaluation, schedules.daily_audit],
-    jobs=[operations.cancel_training_job],
+    jobs=[*jobs.JOBS, operations.cancel_training_job],
     resources={"home": HomeResource(path=dg.EnvVar("SYNNQ_HOME"))},
     # One process a run: runs are short, and a process per step would double their length.
     executor=dg.in_process_executor,

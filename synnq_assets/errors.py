@@ -14,7 +14,7 @@
     ├── CorpusError
     │   ├── UnknownSourceError   no source of this kind or name
     │   └── EmptyCorpusError     no document, or none that passed
-    ├── ShardError               documents cannot be packed, or a shard is not what its manifest says
+    ├── ShardError               documents cannot be packed, or a shard is not what it says
     ├── FederationError
     │   ├── EnrolmentError       a node cannot be enrolled, or is not enrolled
     │   ├── AllocationError      no assignment of shards to nodes meets the constraints
@@ -118,7 +118,7 @@ class TrainingError(SynnqError):
 
 
 class SubmissionError(SynnqError):
-    """Intake itself failed. (A refused submission is a verdict, not an error.)"""
+    """Intake itself failed; a refused submission is a verdict, not an error."""
 
 
 class AggregationError(SynnqError):

@@ -7,7 +7,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
 
-@pytest.fixture()
+@pytest.fixture
 def shared_data():
     """The folder of real text that SYNNQ_TEST_DATA names."""
     from pathlib import Path

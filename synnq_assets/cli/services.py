@@ -52,6 +52,15 @@ def write_instance(home: Home) -> dict[str, str]:
     }
 
 
+def create_database(home: Home) -> None:
+    """Load the definitions, and create Dagster's tables before two processes try to at once."""
+    import dagster as dg
+
+    import synnq_assets.definitions  # noqa: F401 - fails here, with its reason, or not at all
+
+    dg.DagsterInstance.from_config(str(home.path / "dagster")).dispose()
+
+
 class Services(AbstractContextManager["Services"]):
     """Daemon and web server, each in a process group of its own; ended together."""
 
@@ -66,6 +75,7 @@ class Services(AbstractContextManager["Services"]):
     def __enter__(self) -> "Services":
         """Start both, and wait until the web page answers."""
         environment = write_instance(self.home)
+        create_database(self.home)
         workspace = str(self.home.path / "dagster" / "workspace.yaml")
         web = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(self.port)]
         web += ["-w", workspace, *(["--read-only"] if self._is_read_only else [])]

@@ -107,7 +107,7 @@ def local_checkpoint(context: dg.AssetExecutionContext, home: HomeResource) -> d
     with recorded(context, opened, "local_checkpoint", order.assignment_id) as deed:
         source = build_backend(opened.settings.profile).fetch(handle)
         received = store_submission(opened, source, order)
-        deed.details.update(sha256=received.sha256, files=received.files)
+        deed.details.update(sha256=received.sha256, files=[name for name, _ in received.sizes])
     return build_result(
         deed,
         sha256=received.sha256,

@@ -17,9 +17,11 @@ from synnq_assets.records.orders import Order
 from synnq_assets.records.submissions import Verdict
 from synnq_assets.storage.files import describe_file
 from synnq_assets.submissions import (
+    ARRIVAL_FILE,
     Intake,
     judge_submission,
     promote_submission,
+    quarantine_key,
     receive_submission,
 )
 from synnq_assets.trust import Home
@@ -32,29 +34,34 @@ class Received:
     """A submission in quarantine."""
 
     folder: Path
-    sha256: str  # of the signed manifest as received
-    files: list[str]
+    sha256: str  # of the list of what arrived
     sizes: list[tuple[str, int]]
 
 
 def store_submission(opened: Home, source: Path, order: Order) -> Received:
     """Copy a node's submission into quarantine, whole or not at all."""
-    folder = receive_submission(source, opened.store, order.round, order.assignment_id)
-    sizes = [(path.name, path.stat().st_size) for path in sorted(folder.iterdir())]
+    folder = receive_submission(
+        source,
+        opened.store,
+        order.round,
+        order.assignment_id,
+        max_update_bytes=opened.settings.recipe.intake.max_update_bytes,
+    )
     return Received(
         folder=folder,
-        sha256=describe_file(folder / "submission.json").sha256,
-        files=[name for name, _ in sizes],
-        sizes=sizes,
+        sha256=describe_file(folder / ARRIVAL_FILE).sha256,
+        sizes=[(path.name, path.stat().st_size) for path in sorted(folder.iterdir())],
     )
 
 
 def list_known_digests(opened: Home, assignment_id: str) -> dict[str, str]:
-    """Return digest -> assignment for everything that other assignments brought, refused or not."""
+    """Return digest -> assignment for what other assignments brought that were judged before."""
     known: dict[str, str] = {}
     for key in opened.store.iter_keys("quarantine"):
         _, _, owner, name = key.split("/")
-        if owner != assignment_id and name in {"submission.json", "update.safetensors"}:
+        if owner == assignment_id or opened.campaign.find_verdict(owner) is None:
+            continue
+        if name in {"submission.json", "update.safetensors"}:
             known[describe_file(opened.store.local_path(key)).sha256] = owner
     return known
 
@@ -64,12 +71,12 @@ def judge(opened: Home, order: Order) -> Verdict:
     held = opened.campaign.find_verdict(order.assignment_id)
     if held is not None:
         return held
-    manifest = f"quarantine/{order.round}/{order.assignment_id}/submission.json"
+    arrival = f"{quarantine_key(order.round, order.assignment_id)}/{ARRIVAL_FILE}"
     base = f"checkpoints/{order.base.checkpoint_sha256}/model.safetensors"
     recipe = opened.settings.recipe
     verdict = judge_submission(
         Intake(
-            folder=opened.store.local_path(manifest).parent,
+            folder=opened.store.local_path(arrival).parent,
             order=order,
             node=Registry(opened.ledger).get(order.node_id),
             keyring=opened.ledger.keyring,

@@ -1,5 +1,6 @@
-"""Model architectures by name: dense decoders with grouped-query attention, rotary positions,
-RMSNorm and SwiGLU, in the shape of the `LlamaConfig` of the transformers library.
+"""Model architectures by name, in the shape of the `LlamaConfig` of the transformers library.
+
+Dense decoders with grouped-query attention, rotary positions, RMSNorm and SwiGLU.
 
 Sources: GQA arXiv:2305.13245, rotary positions arXiv:2104.09864, RMSNorm arXiv:1910.07467,
 SwiGLU arXiv:2002.05202.
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from synnq_assets.errors import SettingsError
+from synnq_assets.settings.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -76,3 +78,16 @@ def build_config(name: str, *, vocab_size: int, context_tokens: int) -> Any:
         mlp_bias=False,
         use_cache=False,
     )
+
+
+def count_weights(recipe: Recipe) -> int:
+    """Return the number of parameters of a recipe's model, by formula; imports nothing heavy.
+
+    The count on the meta device (`models.count_parameters`) is the reference; a test compares.
+    """
+    shape = find_architecture(recipe.model.architecture)
+    hidden, head = shape.hidden_size, shape.hidden_size // shape.num_heads
+    attention = 2 * hidden * hidden + 2 * hidden * head * shape.num_key_value_heads
+    layer = attention + 3 * hidden * shape.intermediate_size + 2 * hidden
+    embeddings = recipe.tokenizer.vocab_size * hidden * (1 if shape.ties_embeddings else 2)
+    return shape.num_layers * layer + embeddings + hidden

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from synnq_assets.errors import TensorFileError
 from synnq_assets.modeling.architectures import build_config
@@ -102,7 +101,7 @@ def mean_loss(model: Any, sequences_BT: Array, *, batch_size: int = 16) -> float
         for k in range(0, len(sequences_BT), batch_size):
             ids = torch.from_numpy(np.asarray(sequences_BT[k : k + batch_size], dtype=np.int64))
             logits = model(input_ids=ids).logits[:, :-1]
-            losses = F.cross_entropy(
+            losses = torch.nn.functional.cross_entropy(
                 logits.reshape(-1, logits.shape[-1]), ids[:, 1:].reshape(-1), reduction="none"
             )
             total += float(losses.double().sum())

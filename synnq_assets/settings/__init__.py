@@ -6,6 +6,7 @@ and the resolved pair has one digest that enters every order, audit entry and mo
     profile.py   SiteProfile: compute backend, machine facts, limits
     recipe.py    Recipe: model, corpus, shards, training, rounds, aggregation, evaluation
     node.py      NodeSettings: what a node keeps about itself
+    base.py      frozen models that refuse unknown keys
     load.py      find, read, override by environment, resolve
     profiles/    local, lumi-g, leonardo, torino
     recipes/     smoke, demo, eu-32b

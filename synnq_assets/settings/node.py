@@ -4,9 +4,9 @@ This file belongs to the node. The coordinator never reads or writes it.
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-import sys
 from pathlib import Path
 
 from pydantic import Field, ValidationError

@@ -4,7 +4,8 @@ files.py     write beside and rename; hash a file
 objects.py   the object store contract
 folder.py    objects in a folder (the embedded default)
 tokens.py    the inside of a shard: token ids and document offsets
-tensors.py   safetensors under a strict profile, tensor by tensor, without torch
+tensors.py   safetensors, tensor by tensor, without torch
+profile.py   which safetensors headers are accepted
 """
 
 from synnq_assets.storage.files import hash_file, write_atomically

@@ -56,12 +56,11 @@ def _parse_entry(path: Path, name: str, entry: object) -> TensorInfo:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise TensorFileError(f"{path.name}: {name}: entry must hold dtype, shape, data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise TensorFileError(f"{path.name}: {name}: dtype {str(dtype)[:20]!r} is not allowed")
-    numbers = (
-        [*shape, *offsets] if isinstance(shape, list) and isinstance(offsets, list) else [None]
-    )
-    if len(offsets) != 2 or not all(type(n) is int and 0 <= n < 2**48 for n in numbers):
+    are_lists = isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2
+    numbers = [*shape, *offsets] if are_lists else [None]
+    if not all(type(n) is int and 0 <= n < 2**48 for n in numbers):
         raise TensorFileError(f"{path.name}: {name}: shape or offsets are not small integers")
     info = TensorInfo(name, dtype, tuple(shape), offsets[0], offsets[1])
     num_elements = 1

@@ -16,7 +16,12 @@ def recipe_with(**rounds):
 
 def request(nodes, shards, recipe=RECIPE, **options):
     return AllocationRequest(
-        round_key="r0001", recipe=recipe, num_parameters=125_248, nodes=nodes, shards=shards, **options
+        round_key="r0001",
+        recipe=recipe,
+        num_parameters=125_248,
+        nodes=nodes,
+        shards=shards,
+        **options,
     )
 
 
@@ -26,7 +31,9 @@ def chosen(allocation):
 
 def test_every_shard_goes_to_one_node_within_the_caps():
     shards = [build_manifest(f"s{k}") for k in range(4)]
-    allocation = allocate_shards(request([build_profile("node-a"), build_profile("node-b")], shards))
+    allocation = allocate_shards(
+        request([build_profile("node-a"), build_profile("node-b")], shards)
+    )
     sets = list(chosen(allocation).values())
     assert sorted(map(len, sets)) == [2, 2]
     assert not sets[0] & sets[1]
@@ -48,7 +55,11 @@ def test_the_makespan_is_that_of_exhaustive_search():
     shards = [build_manifest(f"s{k}", num_tokens=n) for k, n in enumerate(tokens)]
     best = min(
         max(
-            sum(2 * n / (1500 if side == 0 else 1000) for n, side in zip(tokens, sides, strict=True) if side == which)
+            sum(
+                2 * n / (1500 if side == 0 else 1000)
+                for n, side in zip(tokens, sides, strict=True)
+                if side == which
+            )
             for which in (0, 1)
         )
         for sides in itertools.product((0, 1), repeat=5)
@@ -61,7 +72,10 @@ def test_no_shard_goes_to_a_node_that_had_it():
     shards = [build_manifest("s0"), build_manifest("s1")]
     had = {"node-a": frozenset({shards[0].shard_id})}
     nodes = [build_profile("node-a"), build_profile("node-b")]
-    assert shards[0].shard_id not in chosen(allocate_shards(request(nodes, shards, exposure=had)))["node-a"]
+    assert (
+        shards[0].shard_id
+        not in chosen(allocate_shards(request(nodes, shards, exposure=had)))["node-a"]
+    )
 
 
 def test_least_trained_shards_come_first():
@@ -110,9 +124,13 @@ def test_a_reassignment_places_every_shard_or_fails():
 def test_domains_are_balanced_where_there_is_a_choice():
     shards = [build_manifest(f"h{k}") for k in range(6)]
     shards += [build_manifest(f"e{k}", cell="de.energy") for k in range(6)]
-    aggregation = RECIPE.aggregation.model_copy(update={"target_mix": {"health": 0.5, "energy": 0.5}})
+    aggregation = RECIPE.aggregation.model_copy(
+        update={"target_mix": {"health": 0.5, "energy": 0.5}}
+    )
     recipe = recipe_with(max_shards_per_node=2).model_copy(update={"aggregation": aggregation})
-    allocation = allocate_shards(request([build_profile("node-a"), build_profile("node-b")], shards, recipe))
+    allocation = allocate_shards(
+        request([build_profile("node-a"), build_profile("node-b")], shards, recipe)
+    )
     picked = set().union(*chosen(allocation).values())
     assert sum(s.shard_id in picked for s in shards[:6]) == 2
 

@@ -24,7 +24,9 @@ from synnq_assets_tests.builders import (
     build_profile,
 )
 
-COSINE = ScheduleSettings(peak_learning_rate=1.0, warmup_tokens=100, total_tokens=1100, final_share=0.1)
+COSINE = ScheduleSettings(
+    peak_learning_rate=1.0, warmup_tokens=100, total_tokens=1100, final_share=0.1
+)
 WSD = COSINE.model_copy(update={"shape": "wsd", "decay_share": 0.5})
 
 
@@ -67,7 +69,13 @@ def base(**changes):
 def test_a_round_needs_its_minimum_of_nodes():
     settings = resolve_settings("local", "smoke")
     with pytest.raises(FederationError, match="0 active nodes, but a round needs at least 1"):
-        build_round_base(settings, round_key="r0001", parent=build_checkpoint_record(), roster=[], tokens_planned=1)
+        build_round_base(
+            settings,
+            round_key="r0001",
+            parent=build_checkpoint_record(),
+            roster=[],
+            tokens_planned=1,
+        )
 
 
 @pytest.mark.parametrize(
@@ -90,7 +98,12 @@ def test_quorum_by_hand(num_accepted, num_open, is_late, trigger):
 
 
 HANDLE = JobHandle(
-    assignment_id="r0001.node-a.1", node_id="node-a", backend="local", job_id="1", job_dir="/x", submitted_at=NOW
+    assignment_id="r0001.node-a.1",
+    node_id="node-a",
+    backend="local",
+    job_id="1",
+    job_dir="/x",
+    submitted_at=NOW,
 )
 
 
@@ -100,8 +113,14 @@ def status(state):
 
 def progress(seconds):
     return Progress(
-        assignment_id="r0001.node-a.1", phase="training", step=1, num_steps=2, loss=1.0,
-        tokens_per_second=1.0, message="", reported_at=NOW + timedelta(seconds=seconds),
+        assignment_id="r0001.node-a.1",
+        phase="training",
+        step=1,
+        num_steps=2,
+        loss=1.0,
+        tokens_per_second=1.0,
+        message="",
+        reported_at=NOW + timedelta(seconds=seconds),
     )
 
 
@@ -124,7 +143,7 @@ def test_leases_by_hand(state, report, after_seconds, expected):
     assert find_lost_reason(HANDLE, status(state), report, lease_seconds=10, now=now) == expected
 
 
-@pytest.fixture()
+@pytest.fixture
 def home(tmp_path):
     return Home.create(tmp_path / "home", resolve_settings("local", "smoke"))
 
@@ -141,7 +160,9 @@ def test_a_node_enrols_with_its_own_signature(tmp_path, home):
     assert registry.get("node-a") == record
     assert [node.node_id for node in registry.list_nodes()] == ["node-a"]
     with pytest.raises(EnrolmentError, match="enrolled already"):
-        registry.enrol((home.store.get_bytes("registry/applications/node-a.json")), home.coordinator)
+        registry.enrol(
+            (home.store.get_bytes("registry/applications/node-a.json")), home.coordinator
+        )
 
 
 def test_an_application_for_somebody_else_is_refused(tmp_path, home):

@@ -14,12 +14,32 @@ from synnq_assets.records.identifiers import (
 
 def test_round_keys_and_assignment_ids_read_back():
     assert parse_round_key(build_round_key(7)) == 7
-    assert parse_assignment_id(build_assignment_id("r0007", "lumi-g-03", 2)) == ("r0007", "lumi-g-03", 2)
+    assert parse_assignment_id(build_assignment_id("r0007", "lumi-g-03", 2)) == (
+        "r0007",
+        "lumi-g-03",
+        2,
+    )
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", ".", "..", "../x", "/etc", "a|b", "a,b", "a[b", "A-b", "a\0b", "a\n", "a-", "-a", "a" * 41, "１2"],
+    [
+        "",
+        ".",
+        "..",
+        "../x",
+        "/etc",
+        "a|b",
+        "a,b",
+        "a[b",
+        "A-b",
+        "a\0b",
+        "a\n",
+        "a-",
+        "-a",
+        "a" * 41,
+        "１2",
+    ],
 )
 def test_a_dangerous_node_id_is_refused(text):
     with pytest.raises(RecordError, match="is not a node id"):

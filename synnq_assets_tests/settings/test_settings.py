@@ -41,7 +41,9 @@ def test_a_misspelt_name_suggests_the_nearest():
 
 
 def test_a_misspelt_setting_names_itself_and_the_nearest(tmp_path):
-    with pytest.raises(SettingsError, match=r"rounds\.quorm: unknown setting; did you mean 'quorum'"):
+    with pytest.raises(
+        SettingsError, match=r"rounds\.quorm: unknown setting; did you mean 'quorum'"
+    ):
         load_recipe("smoke", {"SYNNQ_RECIPE__ROUNDS__QUORM": "3"})
 
 
@@ -79,4 +81,7 @@ def test_the_digest_changes_with_any_setting():
     recipe = load_recipe("smoke", {})
     other = recipe.model_copy(update={"description": "another"})
     profile = load_profile("local", {})
-    assert Settings(profile=profile, recipe=recipe).digest != Settings(profile=profile, recipe=other).digest
+    assert (
+        Settings(profile=profile, recipe=recipe).digest
+        != Settings(profile=profile, recipe=other).digest
+    )

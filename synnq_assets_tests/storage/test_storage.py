@@ -3,6 +3,7 @@ import struct
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -67,8 +68,6 @@ def test_bf16_rounds_to_nearest_even():
 
 @given(hnp.arrays(np.float32, st.integers(1, 50), elements=st.floats(width=32)))
 def test_bf16_agrees_with_torch(values):
-    import torch
-
     ours = bf16_to_float32(float32_to_bf16(values))
     theirs = torch.from_numpy(values).bfloat16().float().numpy()
     assert np.array_equal(ours, theirs, equal_nan=True)
@@ -86,13 +85,19 @@ def test_a_written_file_reads_back_here_and_in_the_library(tmp_path):
     with TensorFile(path) as file:
         assert file.read("b").tolist() == values.tolist()
         assert file.metadata == {"k": "v"}
-        assert [file.read_float32("b", *r).tolist() for r in file.iter_blocks("b", 4)] == [[0, 1, 2, 3], [4, 5]]
+        assert [file.read_float32("b", *r).tolist() for r in file.iter_blocks("b", 4)] == [
+            [0, 1, 2, 3],
+            [4, 5],
+        ]
     assert load_file(path)["b"].tolist() == values.tolist()
 
 
 def test_an_incomplete_file_never_appears(tmp_path):
     path = tmp_path / "m.safetensors"
-    with pytest.raises(TensorFileError, match="not every declared tensor"), TensorWriter(path, {"a": ("F32", (2,))}) as w:
+    with (
+        pytest.raises(TensorFileError, match="not every declared tensor"),
+        TensorWriter(path, {"a": ("F32", (2,))}) as w,
+    ):
         w.append("a", np.ones(1, np.float32))
     assert list(tmp_path.iterdir()) == []
 
@@ -146,7 +151,9 @@ def test_foreign_tensor_bytes_open_or_raise_a_typed_error(data):
 
 
 def test_a_token_file_reads_back():
-    shard = TokenShard("de.health", "0" * 64, np.array([1, 0, 2, 0], np.uint16), np.array([0, 2, 4]))
+    shard = TokenShard(
+        "de.health", "0" * 64, np.array([1, 0, 2, 0], np.uint16), np.array([0, 2, 4])
+    )
     again = decode_tokens(encode_tokens(shard, vocab_size=10), vocab_size=10)
     assert again.tokens.tolist() == [1, 0, 2, 0]
     assert again.offsets.tolist() == [0, 2, 4]

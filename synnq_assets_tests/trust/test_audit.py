@@ -20,7 +20,7 @@ KEY = SigningKey.generate()
 RING = Keyring.with_root("synnq-test", KEY.public_key)
 
 
-@pytest.fixture()
+@pytest.fixture
 def log(tmp_path):
     log = AuditLog(tmp_path / "audit.sqlite", KEY)
     for k in range(7):
@@ -57,7 +57,10 @@ def tamper(log, *statements):
 @pytest.mark.parametrize(
     ("statement", "says"),
     [
-        ("UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), 's3', 's4') AS BLOB) WHERE position = 6", "entry 6 .* changed"),
+        (
+            "UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), 's3', 's4') AS BLOB) WHERE position = 6",
+            "entry 6 .* changed",
+        ),
         ("UPDATE entry SET leaf = zeroblob(32) WHERE position = 6", "entry 6 .* changed"),
         ("DELETE FROM entry WHERE position = 6", "entry 6 is missing"),
         ("DELETE FROM entry WHERE position = 13", "does not match"),
@@ -126,7 +129,9 @@ def test_every_proof_up_to_forty_verifies_and_no_corrupted_one_does():
             path = inclusion_path(node, i, 0, n)
             assert is_included(leaves[i], i, n, path, root)
             for k in range(len(path)):
-                assert not is_included(leaves[i], i, n, [*path[:k], b"\0" * 32, *path[k + 1 :]], root)
+                assert not is_included(
+                    leaves[i], i, n, [*path[:k], b"\0" * 32, *path[k + 1 :]], root
+                )
             assert not is_included(leaves[i], (i + 1) % n, n, path, root) or n == 1
         for m in range(1, n):
             old = naive_root(leaves[:m])

@@ -6,7 +6,7 @@ from synnq_assets.trust import Home
 from synnq_assets_tests.builders import build_checkpoint_record
 
 
-@pytest.fixture()
+@pytest.fixture
 def home(tmp_path):
     return Home.create(tmp_path / "home", resolve_settings("local", "smoke"))
 
@@ -32,7 +32,9 @@ def test_a_record_is_written_once(home):
     home.campaign.put_checkpoint(record, home.coordinator)
     home.campaign.put_checkpoint(record, home.coordinator)
     with pytest.raises(ObjectConflictError, match="already holds another checkpoint-record"):
-        home.campaign.put_checkpoint(record.model_copy(update={"tokens_total": 1}), home.coordinator)
+        home.campaign.put_checkpoint(
+            record.model_copy(update={"tokens_total": 1}), home.coordinator
+        )
 
 
 def test_the_chain_is_followed_from_parent_to_parent(home):

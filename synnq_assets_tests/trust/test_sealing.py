@@ -20,7 +20,9 @@ HEAD = len(MAGIC) + 7
 CHUNK = CHUNK_BYTES + 16
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES])
+@pytest.mark.parametrize(
+    "size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES]
+)
 def test_sealed_bytes_open(tmp_path, size):
     data = os.urandom(size)
     seal_bytes(data, KEY, b"context", tmp_path / "s")
@@ -28,7 +30,12 @@ def test_sealed_bytes_open(tmp_path, size):
 
 
 def swap_chunks(data):
-    return data[:HEAD] + data[HEAD + CHUNK : HEAD + 2 * CHUNK] + data[HEAD : HEAD + CHUNK] + data[HEAD + 2 * CHUNK :]
+    return (
+        data[:HEAD]
+        + data[HEAD + CHUNK : HEAD + 2 * CHUNK]
+        + data[HEAD : HEAD + CHUNK]
+        + data[HEAD + 2 * CHUNK :]
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the demo promises, each checked against the signed records when it ends."""
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ def _check_learning(home: Home) -> Iterator[Promise]:
     keys = [build_round_key(k) for k in range(home.settings.recipe.rounds.num_rounds + 1)]
     found = [campaign.find_evaluation(key) for key in keys]
     values = [record.headline_perplexity for record in found if record]
-    falls = all(later < earlier for earlier, later in zip(values, values[1:], strict=False))
+    falls = all(later < earlier for earlier, later in itertools.pairwise(values))
     yield Promise(
         "held-out perplexity falls in every round",
         len(values) == len(keys) and falls,

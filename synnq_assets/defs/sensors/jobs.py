@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from synnq_assets.compute import build_backend, read_progress
+from synnq_assets.defs import jobs
 from synnq_assets.defs.reaping import reap_dead_runs
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.sensors.steps import INTERVAL_SECONDS, RUNNING, request_step
@@ -21,9 +22,7 @@ def live_rounds(opened: Home) -> list[str]:
     return opened.campaign.list_rounds()[-1 - opened.settings.recipe.rounds.max_staleness_rounds :]
 
 
-@dg.sensor(
-    target=["training_job"], minimum_interval_seconds=INTERVAL_SECONDS, default_status=RUNNING
-)
+@dg.sensor(jobs=[jobs.submit], minimum_interval_seconds=INTERVAL_SECONDS, default_status=RUNNING)
 def dispatch_orders(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult:
     """Submit a job for every order that has none."""
     opened = home.open()
@@ -38,7 +37,7 @@ def dispatch_orders(context: dg.SensorEvaluationContext, home: HomeResource) -> 
                     context,
                     opened,
                     f"submit:{order.assignment_id}",
-                    assets=["training_job"],
+                    job=jobs.submit.name,
                     partition_key=f"{round_key}|{order.node_id}",
                     tags={"synnq/assignment": order.assignment_id, "synnq/site": order.node_id},
                 )
@@ -61,7 +60,7 @@ def _observe(handle: JobHandle, status: JobStatus, round_key: str) -> dg.AssetOb
 
 
 @dg.sensor(
-    target=["local_checkpoint", "verified_submission", "shard_reassignment"],
+    jobs=[jobs.collect, jobs.reassign],
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=RUNNING,
 )
@@ -104,7 +103,7 @@ def monitor_jobs(
                 context,
                 opened,
                 f"collect:{handle.assignment_id}",
-                assets=["local_checkpoint", "verified_submission"],
+                job=jobs.collect.name,
                 partition_key=partition_key,
                 tags=tags,
             )
@@ -113,7 +112,7 @@ def monitor_jobs(
                 context,
                 opened,
                 f"reassign:{handle.assignment_id}",
-                assets=["shard_reassignment"],
+                job=jobs.reassign.name,
                 partition_key=partition_key,
                 tags={**tags, "synnq/reason": lost[:200]},
             )

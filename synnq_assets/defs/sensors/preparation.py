@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from synnq_assets.defs import jobs
 from synnq_assets.defs.partitions import rounds, sources
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.sensors.steps import INTERVAL_SECONDS, RUNNING, find_missing, request_step
@@ -11,10 +12,7 @@ from synnq_assets.trust.campaign import INITIAL_ROUND
 
 
 @dg.sensor(
-    target=[
-        *("curated_corpus", "tokenizer", "shard_plan", "signed_shards", "node_profiles"),
-        *("global_checkpoint", "evaluation_report"),
-    ],
+    jobs=jobs.PREPARATION,
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=RUNNING,
 )
@@ -30,7 +28,7 @@ def prepare_campaign(context: dg.SensorEvaluationContext, home: HomeResource) ->
     for name in names:
         if name not in curated:
             requests += request_step(
-                context, opened, f"curate:{name}", assets=["curated_corpus"], partition_key=name
+                context, opened, f"curate:{name}", job=jobs.curate.name, partition_key=name
             )
     if names and not requests:
         requests = _prepare_shards(context, opened)
@@ -41,7 +39,7 @@ def prepare_campaign(context: dg.SensorEvaluationContext, home: HomeResource) ->
                 context,
                 opened,
                 f"initial:{INITIAL_ROUND}",
-                assets=["global_checkpoint", "evaluation_report"],
+                job=jobs.initialise.name,
                 partition_key=INITIAL_ROUND,
             )
     return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=additions)
@@ -49,8 +47,7 @@ def prepare_campaign(context: dg.SensorEvaluationContext, home: HomeResource) ->
 
 def _prepare_shards(context: dg.SensorEvaluationContext, opened: Home) -> list[dg.RunRequest]:
     if not (opened.store.has(PLAN) and opened.store.has(TOKENIZER)):
-        assets = ["tokenizer", "shard_plan", "node_profiles"]
-        return request_step(context, opened, "plan", assets=assets)
+        return request_step(context, opened, "plan", job=jobs.plan.name)
     known = context.instance.get_dynamic_partitions("cell")
     open_cells = [c for c in known if not opened.store.has(f"shards/lineage/{c}.parquet")]
     if not open_cells:
@@ -59,4 +56,4 @@ def _prepare_shards(context: dg.SensorEvaluationContext, opened: Home) -> list[d
         "dagster/asset_partition_range_start": open_cells[0],
         "dagster/asset_partition_range_end": open_cells[-1],
     }
-    return request_step(context, opened, "seal", assets=["signed_shards"], tags=tags)
+    return request_step(context, opened, "seal", job=jobs.seal.name, tags=tags)

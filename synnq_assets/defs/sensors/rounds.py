@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from synnq_assets.defs import jobs
 from synnq_assets.defs.partitions import rounds, sites
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.sensors.steps import INTERVAL_SECONDS, RUNNING, find_missing, request_step
@@ -14,7 +15,7 @@ from synnq_assets.trust.campaign import INITIAL_ROUND
 
 
 @dg.sensor(
-    target=["round_base", "shard_allocation"],
+    job=jobs.open_next,
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=RUNNING,
 )
@@ -44,14 +45,13 @@ def open_round(
         additions.append(rounds.build_add_request(missing))
     if missing := find_missing(context, "site", nodes):
         additions.append(sites.build_add_request(missing))
-    requests = request_step(
-        context, opened, f"open:{key}", assets=["round_base", "shard_allocation"], partition_key=key
-    )
+    step, job = f"open:{key}", jobs.open_next.name
+    requests = request_step(context, opened, step, job=job, partition_key=key)
     return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=additions)
 
 
 @dg.sensor(
-    target=["global_checkpoint", "evaluation_report", "compliance_report"],
+    job=jobs.aggregate,
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=RUNNING,
 )
@@ -95,7 +95,7 @@ def aggregate_round(
         context,
         opened,
         f"aggregate:{key}",
-        assets=["global_checkpoint", "evaluation_report", "compliance_report"],
+        job=jobs.aggregate.name,
         partition_key=key,
         tags={
             "synnq/trigger": decision.trigger,
@@ -105,7 +105,7 @@ def aggregate_round(
     return dg.SensorResult(run_requests=requests)
 
 
-@dg.sensor(target=["release"], minimum_interval_seconds=INTERVAL_SECONDS, default_status=RUNNING)
+@dg.sensor(job=jobs.publish, minimum_interval_seconds=INTERVAL_SECONDS, default_status=RUNNING)
 def release_round(
     context: dg.SensorEvaluationContext, home: HomeResource
 ) -> dg.SensorResult | dg.SkipReason:
@@ -124,7 +124,7 @@ def release_round(
         context,
         opened,
         f"release:{promoted.round}",
-        assets=["release"],
+        job=jobs.publish.name,
         partition_key=promoted.round,
     )
     return dg.SensorResult(run_requests=requests)

@@ -24,7 +24,7 @@ def request_step(
     opened: Home,
     step: str,
     *,
-    assets: Iterable[str],
+    job: str,
     partition_key: str | None = None,
     tags: dict[str, str] | None = None,
 ) -> list[dg.RunRequest]:
@@ -42,7 +42,7 @@ def request_step(
     return [
         dg.RunRequest(
             run_key=f"{opened.path.name}:{step}:{failures}",
-            asset_selection=[dg.AssetKey(asset) for asset in assets],
+            job_name=job,
             partition_key=partition_key,
             tags={STEP_TAG: step, **(tags or {})},
         )
