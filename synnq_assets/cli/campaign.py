@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -49,10 +50,11 @@ def rounds(home: HomeOption = DEFAULT_HOME) -> None:
 def render_rounds(home: Home) -> Table:
     """Return the table of rounds."""
     campaign = home.campaign
-    table = Table(title=f"rounds of {home.settings.recipe.federation}")
-    for column in ("round", "parent", "perplexity", "F1", "accepted", "late", "refused"):
-        table.add_column(column, justify="left" if column in ("round", "parent") else "right")
-    table.add_column("reassigned", justify="right")
+    table = Table(title=f"rounds of {home.settings.recipe.federation}", box=SIMPLE_HEAD)
+    for column in ("round", "parent"):
+        table.add_column(column)
+    for column in ("perplexity", "F1", "accepted", "late", "refused", "reassigned"):
+        table.add_column(column, justify="right")
     table.add_column("decision")
     for round_key in ["r0000", *campaign.list_rounds()]:
         checkpoint = campaign.find_checkpoint(round_key)
@@ -69,7 +71,7 @@ def render_rounds(home: Home) -> Table:
             str(sum(item.staleness_rounds > 0 for item in contributions)),
             str(sum(v.decision == "refused" for v in verdicts)),
             str(sum(len(loss.replacements) for loss in losses if loss)),
-            evaluation.decision if evaluation else "open",
+            evaluation.decision.replace("_", " ") if evaluation else "open",
         )
     return table
 

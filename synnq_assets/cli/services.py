@@ -18,6 +18,7 @@ from synnq_assets.trust import Home
 
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
+MAX_RUNS = 4  # as in dagster.yaml
 PACKAGE = Path(synnq_assets.__file__).parent
 
 
@@ -33,6 +34,7 @@ def find_port(wanted: int) -> int:
 def write_instance(home: Home) -> dict[str, str]:
     """Write the instance's configuration into the home; return the children's environment."""
     folder = home.path / "dagster"
+    cpus = os.cpu_count() or 1
     folder.mkdir(exist_ok=True)
     config = next(
         path
@@ -49,6 +51,9 @@ def write_instance(home: Home) -> dict[str, str]:
         "SYNNQ_HOME": str(home.path),
         "HF_HUB_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",
+        # Several runs share this machine: threads that spin would starve each other.
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cpus // MAX_RUNS))),
+        "OMP_WAIT_POLICY": "PASSIVE",
     }
 
 

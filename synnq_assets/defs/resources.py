@@ -1,5 +1,6 @@
 """The one resource: the coordinator's home."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import dagster as dg
@@ -19,6 +20,12 @@ class HomeResource(dg.ConfigurableResource):
         Raises:
             SettingsError: there is no home; run `synnq init`.
         """
-        home = Home.open(Path(self.path))
+        home = _open_home(self.path)
         Registry(home.ledger).load()
         return home
+
+
+@lru_cache(maxsize=4)
+def _open_home(path: str) -> Home:
+    # Sensors open the home at every tick; what they verified once stays verified.
+    return Home.open(Path(path))

@@ -1,6 +1,5 @@
 """Tokenizer, plan, and the signed, sealed shards: one partition per (language, domain) cell."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +128,7 @@ def seal_cell(opened: Home, plan: ShardPlan, cell: str, documents: list[Path]) -
     backfill_policy=dg.BackfillPolicy.single_run(),
     code_version="1",
 )
-def signed_shards(context: dg.AssetExecutionContext, home: HomeResource) -> Iterator[dg.Output]:
+def signed_shards(context: dg.AssetExecutionContext, home: HomeResource) -> None:
     """Shards of one cell: encrypted at rest, with a manifest signed by the data steward."""
     opened = home.open()
     plan = ShardPlan.from_bytes(opened.store.get_bytes(PLAN))
@@ -139,7 +138,6 @@ def signed_shards(context: dg.AssetExecutionContext, home: HomeResource) -> Iter
             metadata = seal_cell(opened, plan, cell, documents)
             deed.details.update(shards=metadata.pop("shard ids"), tokens=metadata["tokens"])
         context.add_asset_metadata({**metadata, AUDIT_INDEX: deed.position}, partition_key=cell)
-    yield dg.Output(None)
 
 
 def tokenizer_sha256(opened: Home) -> str:

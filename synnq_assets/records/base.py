@@ -6,6 +6,7 @@ Source: RFC 8785 (JCS); the list of lenient-JSON traps is in docs/records.md.
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, NoReturn, Self
 
@@ -68,24 +69,18 @@ def _parse_int(text: str) -> int:
     return int(text)
 
 
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
 def _check_depth(text: str) -> None:
     depth = 0
-    in_string = escaped = False
-    for char in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif char == "\\":
-                escaped = True
-            elif char == '"':
-                in_string = False
-        elif char == '"':
-            in_string = True
-        elif char in "[{":
+    for match in _STRUCTURE.finditer(text):
+        token = match[0]
+        if token in "[{":
             depth += 1
             if depth > MAX_JSON_DEPTH:
                 raise RecordError(f"JSON is nested deeper than {MAX_JSON_DEPTH} levels")
-        elif char in "]}":
+        elif token in "]}":
             depth -= 1
 
 

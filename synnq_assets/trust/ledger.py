@@ -1,4 +1,4 @@
-"""Signed records on the object store: written once, verified whenever they are read.
+"""Signed records on the object store: written once, verified by every process that reads them.
 
 The ledger is the campaign's memory. Sensors decide from it, not from the orchestrator's event
 log, so that a lost or edited event log changes nothing that matters.
@@ -33,12 +33,13 @@ COORDINATOR: tuple[Role, ...] = ("coordinator",)
 
 
 class Ledger:
-    """Signed records by key."""
+    """Signed records by key. A key is write-once, so a verified record is kept for the process."""
 
     def __init__(self, store: ObjectStore, keyring: Keyring) -> None:
         """Read through `keyring`; write to `store`."""
         self.store = store
         self.keyring = keyring
+        self._verified: dict[tuple[str, type[Record], tuple[Role, ...]], Record] = {}
 
     def put(self, key: str, record: Record, signer: SigningKey) -> None:
         """Sign a record and store it under a new key; the same record again is accepted.
@@ -65,7 +66,12 @@ class Ledger:
             ObjectNotFoundError: nothing stands there.
             SignatureError: not signed by a key that may sign it.
         """
-        return open_envelope(self.store.get_bytes(key), record_type, self.keyring, roles=roles)
+        held = self._verified.get((key, record_type, roles))
+        if not isinstance(held, record_type):
+            data = self.store.get_bytes(key)
+            held = open_envelope(data, record_type, self.keyring, roles=roles)
+            self._verified[(key, record_type, roles)] = held
+        return held
 
     def find(
         self, key: str, record_type: type[R], *, roles: tuple[Role, ...] = COORDINATOR

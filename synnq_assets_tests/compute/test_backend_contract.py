@@ -73,7 +73,10 @@ def test_a_killed_job_is_lost(tmp_path, backend):
 
 
 def test_cancelling_lets_the_job_checkpoint_first(tmp_path, backend):
-    script = 'trap "echo saved > work/state; exit 75" TERM; touch work/ready; while :; do sleep 0.05; done'
+    script = (
+        'trap "echo saved > work/state; exit 75" TERM; touch work/ready; '
+        "while :; do sleep 0.05; done"
+    )
     handle = backend.submit(stage(tmp_path, "sh", "-c", script))
     while not (Path(handle.job_dir) / "work" / "ready").exists():
         time.sleep(0.02)
@@ -87,8 +90,11 @@ def test_cancelling_lets_the_job_checkpoint_first(tmp_path, backend):
 def test_a_job_outlives_the_process_that_submitted_it(tmp_path, backend):
     spec = stage(tmp_path, "sh", "-c", "sleep 1; echo done > submission/submission.json")
     code = (
-        "import sys; from synnq_assets.compute import BACKENDS; from synnq_assets.records.jobs import JobSpec;"
-        "print(BACKENDS[sys.argv[1]]().submit(JobSpec.parse(sys.argv[2].encode())).canonical_bytes().decode());"
+        "import sys\n"
+        "from synnq_assets.compute import BACKENDS\n"
+        "from synnq_assets.records.jobs import JobSpec\n"
+        "handle = BACKENDS[sys.argv[1]]().submit(JobSpec.parse(sys.argv[2].encode()))\n"
+        "print(handle.canonical_bytes().decode())\n"
         "import os, signal; sys.stdout.flush(); os.killpg(0, signal.SIGKILL)"
     )
     result = subprocess.run(

@@ -1,7 +1,6 @@
 import hashlib
 import shutil
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -131,9 +130,3 @@ def test_a_page_is_cleaned_of_everything_that_calls_elsewhere():
     assert "example" not in clean
     assert "ok" in clean
     assert "<style>" in clean
-
-
-def test_schema_is_unchanged_by_the_helper(curated, tmp_path):
-    path, _ = change(curated, tmp_path, language="sv")
-    assert pq.read_schema(path).names == pq.read_schema(curated[0] / "documents.parquet").names
-    assert pa.types.is_string(pq.read_schema(path).field("text").type)

@@ -58,7 +58,8 @@ def tamper(log, *statements):
     ("statement", "says"),
     [
         (
-            "UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), 's3', 's4') AS BLOB) WHERE position = 6",
+            "UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), 's3', 's4') AS BLOB) "
+            "WHERE position = 6",
             "entry 6 .* changed",
         ),
         ("UPDATE entry SET leaf = zeroblob(32) WHERE position = 6", "entry 6 .* changed"),

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from synnq_assets.cli.campaign import render_rounds
 from synnq_assets.cli.demo.display import Display
@@ -114,12 +113,11 @@ def finish_runs(home: Home, *, seconds: float = 30.0) -> None:
 def report(home: Home, console: Console, *, seconds: float) -> int:
     """Print the closing table and the promises; return 0 if all were kept."""
     console.print(render_rounds(home))
-    table = Table(title="promises", show_header=False)
     promises = check_promises(home)
     for promise in promises:
-        mark = "[green]kept[/]" if promise.is_kept else "[red]BROKEN[/]"
-        table.add_row(mark, promise.name, promise.seen[:300])
-    console.print(table)
+        mark = "[green]kept  [/]" if promise.is_kept else "[red]BROKEN[/]"
+        console.print(f"{mark} {promise.name}")
+        console.print(f"       [dim]{promise.seen[:300]}[/]", highlight=False)
     for folder in sorted((home.path / "releases").glob("*")):
         console.print(f"release: {folder}", highlight=False, soft_wrap=True)
         console.print(f"  verify: synnq verify-release {folder}", highlight=False, soft_wrap=True)

@@ -26,12 +26,19 @@ def kill_node_in_round(home: Home) -> bool:
     """Kill the chosen node's job once it has trained a little; return whether it was done now."""
     job_dir = home.path / "jobs" / f"{KILL_ROUND}.{KILLED_NODE}.1"
     progress = read_progress(job_dir)
-    if progress is None or progress.phase != "training" or (job_dir / "exit_code").exists():
+    mark = job_dir / "work" / "killed"
+    if (
+        mark.exists()
+        or progress is None
+        or progress.phase != "training"
+        or (job_dir / "exit_code").exists()
+    ):
         return False
     if progress.step < KILL_AFTER_SHARE * progress.num_steps:
         return False
     if not kill_job(job_dir):
         return False
+    mark.touch()
     home.audit.log_event(
         "demo_fault", f"{KILL_ROUND}.{KILLED_NODE}.1", actor="demo", fault="killed"
     )
