@@ -5,6 +5,7 @@ campaign.py    init, up, rounds, lineage
 nodes.py       create, enrol, list, suspend, revoke
 audit.py       show, verify
 releases.py    verify-release, serve
+home.py        where the home is, and opening it
 services.py    the Dagster daemon and web server as child processes
 demo/          the whole loop on one machine
 """
