@@ -23,7 +23,7 @@ def recorded(
 ) -> Iterator[AuditAction]:
     """Log intent, run the block, log result or failure, under this Dagster run's id."""
     with home.audit.act(
-        action, subject, actor="coordinator", run_id=context.run_id, **details
+        action, subject, actor="coordinator", run_id=context.run.run_id, **details
     ) as deed:
         yield deed
 

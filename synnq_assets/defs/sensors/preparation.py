@@ -30,7 +30,7 @@ def prepare_campaign(context: dg.SensorEvaluationContext, home: HomeResource) ->
             requests += request_step(
                 context, opened, f"curate:{name}", job=jobs.curate.name, partition_key=name
             )
-    if names and not requests:
+    if names and curated.issuperset(names):
         requests = _prepare_shards(context, opened)
         if opened.store.has(PLAN) and not opened.campaign.find_evaluation(INITIAL_ROUND):
             if missing := find_missing(context, "round", [INITIAL_ROUND]):
