@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from synnq_assets import __version__
 from synnq_assets.cli import audit, campaign, nodes, releases
@@ -45,12 +46,13 @@ def run(arguments: Sequence[str]) -> int:
         result = app(args=list(arguments), standalone_mode=False)
     except SynnqError as error:
         Console(stderr=True, soft_wrap=True).print(
-            f"[bold red]error:[/] {error}", highlight=False, markup=True
+            f"[bold red]error:[/] {escape(str(error))}", highlight=False
         )
         return USAGE_EXIT_CODE
     except typer.TyperException as error:
         typer.echo(f"error: {error.format_message()} (try --help)", err=True)
         return USAGE_EXIT_CODE
     except (typer.Abort, KeyboardInterrupt):
+        typer.echo("interrupted; nothing was left running, and the same command goes on", err=True)
         return INTERRUPTED_EXIT_CODE
     return result if isinstance(result, int) else 0

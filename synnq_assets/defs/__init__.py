@@ -8,7 +8,8 @@ intent, calls one room, writes a signed record, and returns metadata.
     recording.py    intent and result around every asset; metadata
     corpora.py shards.py federation.py compute.py submissions.py
     aggregation.py evaluation.py release.py trust.py
-    reaping.py      runs whose process is gone
+    assignments.py  which order a run is about
+reaping.py      runs whose process is gone
     operations.py   reassign shards, cancel a job
     jobs.py         assets that are materialised together
 sensors/        prepare, open, dispatch, monitor, aggregate, release

@@ -5,7 +5,8 @@ import json
 import dagster as dg
 
 from synnq_assets.compute import StagedInputs, build_backend, read_progress, stage_job
-from synnq_assets.defs.partitions import BY_ROUND, round_site, split_round_site
+from synnq_assets.defs.assignments import find_assignment
+from synnq_assets.defs.partitions import BY_ROUND, round_site
 from synnq_assets.defs.recording import build_result, read_tag, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.submissions import store_submission
@@ -18,18 +19,6 @@ from synnq_assets.trust import Home
 from synnq_assets.trust.campaign import assignment_key
 
 GROUP = "compute"
-
-
-def find_assignment(opened: Home, partition_key: str, tagged: str | None) -> Order:
-    """Return the order that a round x site run is about: the tagged one, or the node's newest."""
-    round_key, node_id = split_round_site(partition_key)
-    orders = [o for o in opened.campaign.list_orders(round_key) if o.node_id == node_id]
-    for order in orders:
-        if order.assignment_id == tagged:
-            return order
-    if tagged is not None or not orders:
-        raise OrderError(f"{node_id} has no order {tagged or ''} in {round_key}")
-    return orders[-1]
 
 
 def build_job(opened: Home, order: Order) -> JobSpec:

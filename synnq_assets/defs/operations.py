@@ -3,7 +3,7 @@
 import dagster as dg
 
 from synnq_assets.compute import build_backend
-from synnq_assets.defs.compute import find_assignment
+from synnq_assets.defs.assignments import find_assignment
 from synnq_assets.defs.federation import issue_orders, select_profiles
 from synnq_assets.defs.partitions import round_site
 from synnq_assets.defs.recording import build_result, read_tag, recorded, render_table

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from synnq_assets.defs.assignments import find_assignment
 from synnq_assets.defs.partitions import round_site
 from synnq_assets.defs.recording import AUDIT_INDEX, build_result, read_tag, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
@@ -106,8 +107,6 @@ def verified_submission(
     context: dg.AssetExecutionContext, home: HomeResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """A submission that passed every check. A refused one stays in quarantine, with its verdict."""
-    from synnq_assets.defs.compute import find_assignment
-
     opened = home.open()
     order = find_assignment(opened, context.partition_key, read_tag(context, "assignment"))
     with recorded(context, opened, "verified_submission", order.assignment_id) as deed:

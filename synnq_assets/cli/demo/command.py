@@ -28,6 +28,9 @@ def demo(
     corpus: Annotated[
         Path | None, typer.Option(help="Folder of JSONL or Parquet to train on instead.")
     ] = None,
+    files: Annotated[
+        str, typer.Option(help="With --corpus: which of its files; a glob such as 'a*.parquet'.")
+    ] = "",
     max_documents: Annotated[int, typer.Option(help="Documents to read with --corpus.")] = 1500,
     num_rounds: Annotated[int | None, typer.Option("--rounds", help="How many rounds.")] = None,
     recipe: Annotated[str, typer.Option(help="Recipe: a shipped name or a file.")] = "demo",
@@ -46,7 +49,11 @@ def demo(
         console.print(f"resuming the demo in {home} (start anew with --fresh)")
     else:
         settings = build_settings(
-            recipe, num_rounds=num_rounds, corpus=corpus, max_documents=max_documents
+            recipe,
+            num_rounds=num_rounds,
+            corpus=corpus,
+            files=files,
+            max_documents=max_documents,
         )
         create_demo_home(home, settings)
     opened = open_home(home)

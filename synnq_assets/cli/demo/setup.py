@@ -43,7 +43,12 @@ NODES = (
 
 
 def build_settings(
-    recipe_name: str, *, num_rounds: int | None, corpus: Path | None, max_documents: int
+    recipe_name: str,
+    *,
+    num_rounds: int | None,
+    corpus: Path | None = None,
+    files: str = "",
+    max_documents: int = 1500,
 ) -> Settings:
     """Return the demo's settings, with the user's rounds and corpus in place of the recipe's."""
     raw: dict[str, Any] = load_recipe(recipe_name).model_dump(mode="json")
@@ -51,7 +56,7 @@ def build_settings(
         raw["rounds"]["num_rounds"] = num_rounds
         raw["release"]["every_rounds"] = num_rounds
     if corpus is not None:
-        params = {"path": str(corpus.absolute()), "max_documents": max_documents}
+        params = {"path": str(corpus.absolute()), "files": files, "max_documents": max_documents}
         raw["corpus"]["sources"] = [{"name": "directory", "kind": "directory", "params": params}]
         raw["corpus"]["licences"] += ["LicenseRef-DE-UrhG-5", "LicenseRef-EE-AutOS-5"]
         languages = "bg cs da de el en es et fi fr hr hu it lt lv nl pl pt ro sk sl sv"
