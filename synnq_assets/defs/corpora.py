@@ -10,6 +10,7 @@ from synnq_assets.defs.recording import build_result, recorded, render_image, re
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.errors import UnknownSourceError
 from synnq_assets.records.corpora import CurationReport
+from synnq_assets.trust import Home
 
 GROUP = "corpora"
 
@@ -60,7 +61,7 @@ def expectations(context: dg.AssetCheckExecutionContext, home: HomeResource) -> 
     """The Great Expectations suite over the kept documents; Data Docs are linked."""
     opened = home.open()
     name = context.partition_key
-    folder, report = newest_corpus(home, name)
+    folder, report = newest_corpus(opened, name)
     docs = opened.path / "data_docs" / name
     outcome = validate_corpus(
         opened.store.local_path(f"{folder}/documents.parquet"),
@@ -77,9 +78,8 @@ def expectations(context: dg.AssetCheckExecutionContext, home: HomeResource) -> 
     )
 
 
-def newest_corpus(home: HomeResource, source: str) -> tuple[str, CurationReport]:
+def newest_corpus(opened: Home, source: str) -> tuple[str, CurationReport]:
     """Return (object key folder, report) of a source's newest curation."""
-    opened = home.open()
     reports = [
         (
             key.removesuffix("/report.json"),

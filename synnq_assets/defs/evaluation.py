@@ -6,11 +6,16 @@ from typing import Any
 
 import dagster as dg
 
-from synnq_assets.defs.corpora import newest_corpus
 from synnq_assets.defs.partitions import rounds
-from synnq_assets.defs.recording import build_result, recorded, render_image, render_table
+from synnq_assets.defs.recording import (
+    build_result,
+    read_tag,
+    recorded,
+    render_image,
+    render_table,
+)
 from synnq_assets.defs.resources import HomeResource
-from synnq_assets.defs.shards import TOKENIZER
+from synnq_assets.defs.shards import TOKENIZER, planned_corpora
 from synnq_assets.errors import EvaluationError
 from synnq_assets.evaluation import (
     ComplianceReport,
@@ -53,30 +58,42 @@ def list_evaluations(opened: Home) -> list[EvaluationRecord]:
     return [record for record in found if record is not None]
 
 
+def evaluate(
+    opened: Home, round_key: str, *, again: bool
+) -> tuple[EvaluationRecord, EvaluationFigures | None]:
+    """Return a round's judgement, made once, and its figures where they were measured now."""
+    campaign = opened.campaign
+    checkpoint = campaign.find_checkpoint(round_key)
+    if checkpoint is None:
+        raise EvaluationError(f"round {round_key} has no global checkpoint to evaluate")
+    held = campaign.find_evaluation(round_key)
+    if held is not None and not again:
+        return held, None
+    figures = measure(opened, checkpoint)
+    if held is not None:
+        return held, figures
+    parent = campaign.find_evaluation(checkpoint.parent_round) if checkpoint.parent_round else None
+    record = judge_checkpoint(
+        round_key=round_key,
+        checkpoint_sha256=checkpoint.checkpoint.checkpoint_sha256,
+        figures=figures,
+        parent=parent,
+        settings=opened.settings.recipe.evaluation,
+    )
+    campaign.put_evaluation(record, opened.coordinator)
+    return record, figures
+
+
 @dg.asset(partitions_def=rounds, deps=["global_checkpoint"], group_name=GROUP, code_version="1")
 def evaluation_report(
     context: dg.AssetExecutionContext, home: HomeResource
 ) -> dg.MaterializeResult:
     """Held-out perplexity by language and sector, F1, bias, toxicity, attribution; a decision."""
     opened = home.open()
-    campaign, round_key = opened.campaign, context.partition_key
-    checkpoint = campaign.find_checkpoint(round_key)
-    if checkpoint is None:
-        raise EvaluationError(f"round {round_key} has no global checkpoint to evaluate")
-    parent = campaign.find_evaluation(checkpoint.parent_round) if checkpoint.parent_round else None
-    figures: EvaluationFigures | None = None
+    round_key = context.partition_key
     with recorded(context, opened, "evaluation_report", round_key) as deed:
-        record = campaign.find_evaluation(round_key)
-        if record is None:
-            figures = measure(opened, checkpoint)
-            record = judge_checkpoint(
-                round_key=round_key,
-                checkpoint_sha256=checkpoint.checkpoint.checkpoint_sha256,
-                figures=figures,
-                parent=parent,
-                settings=opened.settings.recipe.evaluation,
-            )
-            campaign.put_evaluation(record, opened.coordinator)
+        again = read_tag(context, "measure") == "again"
+        record, figures = evaluate(opened, round_key, again=again)
         deed.details.update(sha256=record.digest(), decision=record.decision)
     metadata: dict[str, Any] = {
         "decision": record.decision,
@@ -103,11 +120,10 @@ def not_worse_than_parent(
     return dg.AssetCheckResult(passed=record.decision == "promoted", description=record.reason)
 
 
-def assess(home: HomeResource, opened: Home, record: EvaluationRecord) -> ComplianceReport:
+def assess(opened: Home, record: EvaluationRecord) -> ComplianceReport:
     """Map a checkpoint's figures and its data's facts to the requirements."""
-    reports = [
-        newest_corpus(home, source.name)[1] for source in opened.settings.recipe.corpus.sources
-    ]
+    corpora = planned_corpora(opened)
+    reports = [report for _, report in corpora]
     licences: dict[str, int] = {}
     redactions: dict[str, int] = {}
     for report in reports:
@@ -116,10 +132,7 @@ def assess(home: HomeResource, opened: Home, record: EvaluationRecord) -> Compli
                 total[name] = total.get(name, 0) + number
     checkpoint = opened.campaign.find_checkpoint(record.round)
     kept = sum(report.num_kept for report in reports)
-    generated = sum(
-        newest_machine_generated(opened, newest_corpus(home, report.source)[0])
-        for report in reports
-    )
+    generated = sum(count_machine_generated(opened, folder) for folder, _ in corpora)
     return build_compliance(
         record,
         licences=licences,
@@ -132,7 +145,7 @@ def assess(home: HomeResource, opened: Home, record: EvaluationRecord) -> Compli
     )
 
 
-def newest_machine_generated(opened: Home, folder: str) -> int:
+def count_machine_generated(opened: Home, folder: str) -> int:
     """Return how many kept documents of a source were generated by a machine."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -152,7 +165,7 @@ def compliance_report(
     if record is None:
         raise EvaluationError(f"round {context.partition_key} was not evaluated")
     with recorded(context, opened, "compliance_report", record.round) as deed:
-        report = assess(home, opened, record)
+        report = assess(opened, record)
         data = canonical_json(report.to_json_value())
         sha256 = sha256_hex(data)
         opened.store.put_bytes(f"rounds/{record.round}/compliance/{sha256[:16]}.json", data)

@@ -2,12 +2,11 @@
 
 import dagster as dg
 
-from synnq_assets.defs.corpora import newest_corpus
 from synnq_assets.defs.evaluation import assess, list_evaluations
 from synnq_assets.defs.partitions import rounds
 from synnq_assets.defs.recording import build_result, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
-from synnq_assets.defs.shards import TOKENIZER
+from synnq_assets.defs.shards import TOKENIZER, planned_corpora
 from synnq_assets.errors import ReleaseError
 from synnq_assets.evaluation import plot_rounds
 from synnq_assets.release import ReleaseInputs, build_release, verify_release
@@ -16,7 +15,7 @@ from synnq_assets.trust import Home
 GROUP = "release"
 
 
-def gather_inputs(home: HomeResource, opened: Home, round_key: str) -> ReleaseInputs:
+def gather_inputs(opened: Home, round_key: str) -> ReleaseInputs:
     """Collect everything that a release is made from.
 
     Raises:
@@ -35,7 +34,7 @@ def gather_inputs(home: HomeResource, opened: Home, round_key: str) -> ReleaseIn
         for item in record.contributions
         for shard in campaign.get_order(item.assignment_id).shards
     }
-    compliance = assess(home, opened, evaluation)
+    compliance = assess(opened, evaluation)
     size, root = opened.audit.head()
     weights = f"checkpoints/{chain[-1].checkpoint.checkpoint_sha256}/model.safetensors"
     return ReleaseInputs(
@@ -47,9 +46,7 @@ def gather_inputs(home: HomeResource, opened: Home, round_key: str) -> ReleaseIn
         weights=opened.store.local_path(weights),
         tokenizer=opened.store.local_path(TOKENIZER),
         manifests=tuple(m for m in campaign.list_manifests() if m.shard_id in trained),
-        curation=tuple(
-            newest_corpus(home, source.name)[1] for source in opened.settings.recipe.corpus.sources
-        ),
+        curation=tuple(report for _, report in planned_corpora(opened)),
         compliance_markdown=compliance.markdown,
         compliance=compliance.to_json_value(),
         audit_size=size,
@@ -69,7 +66,7 @@ def release(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Materia
     round_key = context.partition_key
     folder = opened.path / "releases" / f"{opened.settings.recipe.release.model_name}-{round_key}"
     with recorded(context, opened, "release", round_key) as deed:
-        build_release(gather_inputs(home, opened, round_key), opened.release_key, folder)
+        build_release(gather_inputs(opened, round_key), opened.release_key, folder)
         verified = verify_release(folder, opened.coordinator.public_key)
         opened.ledger.put(f"rounds/{round_key}/release.json", verified.record, opened.release_key)
         sha256 = verified.record.digest()

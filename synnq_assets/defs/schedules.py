@@ -15,7 +15,7 @@ OFF = dg.DefaultScheduleStatus.STOPPED
 def nightly_corpus(
     context: dg.ScheduleEvaluationContext, home: HomeResource
 ) -> Iterator[dg.RunRequest]:
-    """Curate every source again; new documents make new shards in the next generation."""
+    """Curate every source again; a campaign under way keeps the corpora that it was planned on."""
     for source in home.open().settings.recipe.corpus.sources:
         yield dg.RunRequest(
             run_key=f"nightly:{source.name}:{context.scheduled_execution_time:%Y%m%d}",
@@ -32,7 +32,7 @@ def nightly_corpus(
 def weekly_evaluation(
     context: dg.ScheduleEvaluationContext, home: HomeResource
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Report on the promoted checkpoint again."""
+    """Measure the promoted checkpoint again, with the software as it is now."""
     promoted = home.open().campaign.find_promoted()
     if promoted is None:
         yield dg.SkipReason("nothing was promoted yet")

@@ -10,7 +10,8 @@ from synnq_assets.defs.partitions import cells
 from synnq_assets.defs.recording import AUDIT_INDEX, build_result, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.errors import EmptyCorpusError
-from synnq_assets.records.base import sha256_hex
+from synnq_assets.records.base import canonical_json, parse_strict_json, sha256_hex
+from synnq_assets.records.corpora import CurationReport
 from synnq_assets.shards import (
     ShardPlan,
     Steward,
@@ -27,17 +28,31 @@ GROUP = "shards"
 TOKENIZER = "tokenizer/tokenizer.json"
 PLAN = "shards/plan.json"
 PROBE = "shards/probe.npy"
+CORPORA = "shards/corpora.json"
 
 
-def corpus_files(home: HomeResource) -> list[Path]:
-    """Return the kept documents of every source of the recipe, as files."""
-    opened = home.open()
+def planned_corpora(opened: Home) -> list[tuple[str, CurationReport]]:
+    """Return (folder, report) of the corpora that the campaign is made from.
+
+    Once shards were planned these are fixed: a later curation waits for the next generation.
+    """
     names = [source.name for source in opened.settings.recipe.corpus.sources]
     if not names:
         raise EmptyCorpusError("the recipe names no corpus source")
+    if not opened.store.has(CORPORA):
+        return [newest_corpus(opened, name) for name in names]
+    folders: list[str] = parse_strict_json(opened.store.get_bytes(CORPORA))
     return [
-        opened.store.local_path(f"{newest_corpus(home, name)[0]}/documents.parquet")
-        for name in names
+        (folder, opened.ledger.get(f"{folder}/report.json", CurationReport, roles=("steward",)))
+        for folder in folders
+    ]
+
+
+def corpus_files(opened: Home) -> list[Path]:
+    """Return the kept documents of the campaign's corpora, as files."""
+    return [
+        opened.store.local_path(f"{folder}/documents.parquet")
+        for folder, _ in planned_corpora(opened)
     ]
 
 
@@ -49,7 +64,7 @@ def tokenizer(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mater
     with recorded(context, opened, "tokenizer") as deed:
         if not opened.store.has(TOKENIZER):
             building = opened.store.reserve(TOKENIZER)
-            train_tokenizer(corpus_files(home), settings, building)
+            train_tokenizer(corpus_files(opened), settings, building)
             opened.store.put_file(TOKENIZER, building)
         sha256 = describe_file(opened.store.local_path(TOKENIZER)).sha256
         deed.details.update(sha256=sha256, vocab_size=settings.vocab_size)
@@ -66,8 +81,10 @@ def shard_plan(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
     opened = home.open()
     recipe = opened.settings.recipe
     tokenizer_file = opened.store.local_path(TOKENIZER)
-    documents = corpus_files(home)
     with recorded(context, opened, "shard_plan") as deed:
+        folders = [folder for folder, _ in planned_corpora(opened)]
+        opened.store.put_bytes(CORPORA, canonical_json(folders))
+        documents = corpus_files(opened)
         plan = plan_shards(documents, tokenizer_file, recipe.shards)
         data = plan.to_bytes()
         held_back = write_holdout(plan, documents=documents, store=opened.store)
@@ -132,7 +149,7 @@ def signed_shards(context: dg.AssetExecutionContext, home: HomeResource) -> None
     """Shards of one cell: encrypted at rest, with a manifest signed by the data steward."""
     opened = home.open()
     plan = ShardPlan.from_bytes(opened.store.get_bytes(PLAN))
-    documents = corpus_files(home)
+    documents = corpus_files(opened)
     for cell in context.partition_keys:
         with recorded(context, opened, "signed_shards", cell) as deed:
             metadata = seal_cell(opened, plan, cell, documents)
