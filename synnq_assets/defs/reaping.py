@@ -30,10 +30,10 @@ class Worker:
         """Return whether it still runs; a later process that took over its pid is another."""
         try:
             process = psutil.Process(self.pid)
-            is_same = process.create_time() <= self.logged_at + CLOCK_SLACK_SECONDS
-            return is_same and process.status() != psutil.STATUS_ZOMBIE
+            started_at, is_zombie = process.create_time(), process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+        return not is_zombie and bool(started_at <= self.logged_at + CLOCK_SLACK_SECONDS)
 
 
 def find_worker(instance: dg.DagsterInstance, run_id: str) -> Worker | None:

@@ -20,7 +20,7 @@ def count_epoch_steps(shard: OrderShard, training: TrainingSettings) -> int:
 
 
 def count_steps(order: Order, training: TrainingSettings) -> int:
-    """Return the optimizer steps that an order takes: shard after shard, for all epochs."""
+    """Return the optimizer steps that an order takes: every shard, for all epochs."""
     return order.epochs * sum(count_epoch_steps(shard, training) for shard in order.shards)
 
 

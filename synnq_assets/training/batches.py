@@ -2,8 +2,9 @@
 
 A shard is cut into windows of S targets: window k reads tokens [kS, kS+S) and predicts
 [kS+1, kS+S+1); its documents lie back to back, each closed by end-of-text. The last window may be
-short; nothing is dropped. Per shard and epoch the windows are shuffled by a seed that depends only
-on the order, so that every parallelism and every restart trains on the same batches.
+short; nothing is dropped. A step takes windows of one shard; windows and turns are shuffled by a
+seed that depends only on the order, so that every parallelism and every restart trains on the same
+batches.
 
 Shapes: B rows of a batch, S sequence tokens.
 """
@@ -32,7 +33,11 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Schedule:
-    """All steps of an order, shard after shard, each for all its epochs."""
+    """All steps of an order. Within an epoch the shards take turns, dealt by the order's seed.
+
+    Shard after shard, each for all its epochs, would leave the model tuned to the last shard's
+    language; the tokens and epochs per shard are the same.
+    """
 
     shard_tokens: tuple[int, ...]  # tokens per shard
     sequence_tokens: int
@@ -56,16 +61,31 @@ class Schedule:
     def iterate(self, first: int = 0) -> Iterator[PlannedStep]:
         """Yield the steps from number `first` on."""
         index = 0
-        for shard_index in range(len(self.shard_tokens)):
-            per_epoch = self._steps_per_epoch(shard_index)
-            for epoch in range(1, self.epochs + 1):
-                if index + per_epoch > first:
-                    shuffled = self._shuffle(shard_index, epoch)
-                    for k in range(max(0, first - index), per_epoch):
-                        begin = k * self.batch_sequences
-                        windows = shuffled[begin : begin + self.batch_sequences]
-                        yield PlannedStep(index + k, epoch, shard_index, windows)
-                index += per_epoch
+        for epoch in range(1, self.epochs + 1):
+            turns = self._deal_turns(epoch)
+            if index + len(turns) > first:
+                yield from self._iterate_epoch(epoch, turns, index, first)
+            index += len(turns)
+
+    def _deal_turns(self, epoch: int) -> Ids:
+        """Return which shard each step of an epoch takes its windows from."""
+        steps = [self._steps_per_epoch(k) for k in range(len(self.shard_tokens))]
+        turns = np.repeat(np.arange(len(steps)), steps)
+        return np.random.default_rng([self.seed, epoch]).permutation(turns)
+
+    def _iterate_epoch(
+        self, epoch: int, turns: Ids, begin: int, first: int
+    ) -> Iterator[PlannedStep]:
+        shuffled: dict[int, Ids] = {}
+        taken: dict[int, int] = {}
+        for index, turn in enumerate(turns.tolist(), begin):
+            if turn not in shuffled:
+                shuffled[turn] = self._shuffle(turn, epoch)
+            chunk = taken[turn] = taken.get(turn, -1) + 1
+            if index >= first:
+                window = chunk * self.batch_sequences
+                windows = shuffled[turn][window : window + self.batch_sequences]
+                yield PlannedStep(index, epoch, turn, windows)
 
     def _shuffle(self, shard_index: int, epoch: int) -> Ids:
         generator = np.random.default_rng([self.seed, shard_index, epoch])

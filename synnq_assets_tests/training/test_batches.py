@@ -15,19 +15,23 @@ def test_windows_follow_each_other_and_the_last_one_may_be_short() -> None:
     assert batch.num_targets == 5
 
 
-def test_steps_go_shard_by_shard_and_epoch_by_epoch() -> None:
+def test_within_an_epoch_every_shard_has_its_turns_and_epochs_follow_each_other() -> None:
     # 10 tokens: 9 targets, 3 windows, 2 steps an epoch. 4 tokens: 1 window, 1 step an epoch.
     schedule = Schedule((10, 4), sequence_tokens=3, batch_sequences=2, epochs=2, seed=1)
     steps = list(schedule.iterate())
     assert schedule.num_steps == len(steps) == 6
-    assert [(s.shard_index, s.epoch, len(s.windows)) for s in steps] == [
-        (0, 1, 2),
-        (0, 1, 1),
-        (0, 2, 2),
-        (0, 2, 1),
-        (1, 1, 1),
-        (1, 2, 1),
-    ]
+    assert [step.index for step in steps] == list(range(6))
+    assert [step.epoch for step in steps] == [1, 1, 1, 2, 2, 2]
+    for epoch in (1, 2):
+        of_epoch = [(s.shard_index, len(s.windows)) for s in steps if s.epoch == epoch]
+        assert sorted(of_epoch) == [(0, 1), (0, 2), (1, 1)]
+        seen = [w for s in steps if s.epoch == epoch and s.shard_index == 0 for w in s.windows]
+        assert sorted(seen) == [0, 1, 2]
+    orders = {
+        tuple(s.shard_index for s in Schedule((10, 4), 3, 2, 2, seed).iterate() if s.epoch == 1)
+        for seed in range(10)
+    }
+    assert len(orders) > 1
 
 
 def test_a_shard_of_one_token_has_no_step() -> None:
