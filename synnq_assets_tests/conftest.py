@@ -14,5 +14,7 @@ def shared_data():
 
     folder = os.environ.get("SYNNQ_TEST_DATA")
     if not folder:
+        if "shared_data" in os.environ.get("SYNNQ_TEST_REQUIRE", ""):
+            pytest.fail("SYNNQ_TEST_REQUIRE names shared_data, but SYNNQ_TEST_DATA names no folder")
         pytest.skip("SYNNQ_TEST_DATA names no folder of real text")
     return Path(folder)

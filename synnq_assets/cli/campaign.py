@@ -106,7 +106,22 @@ def lineage(
             if shard_ids & {shard.shard_id for shard in order.shards}:
                 verdict = opened.campaign.find_verdict(order.assignment_id)
                 outcome = verdict.decision if verdict else "no submission"
-                console.print(f"{round_key}: sent to {order.node_id} ({outcome})")
+                used = _find_use(opened, order.assignment_id)
+                console.print(f"{round_key}: sent to {order.node_id}, {outcome}{used}")
+
+
+def _find_use(home: Home, assignment_id: str) -> str:
+    for record in home.campaign.list_checkpoints():
+        for item in record.contributions:
+            if item.assignment_id == assignment_id:
+                sha256 = record.checkpoint.checkpoint_sha256[:16]
+                return f", in checkpoint {record.round} ({sha256}…) with weight {item.weight:.3f}"
+    return ""
+
+
+def public_key(home: HomeOption = DEFAULT_HOME) -> None:
+    """Print the coordinator's public key: the root of trust that others pin."""
+    typer.echo(open_home(home).coordinator.public_key)
 
 
 def show_settings(

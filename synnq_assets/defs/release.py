@@ -7,10 +7,13 @@ from synnq_assets.defs.partitions import rounds
 from synnq_assets.defs.recording import build_result, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.shards import TOKENIZER, planned_corpora
-from synnq_assets.errors import ReleaseError
+from synnq_assets.errors import ReleaseError, SignatureError
 from synnq_assets.evaluation import plot_rounds
+from synnq_assets.records.identifiers import parse_assignment_id
+from synnq_assets.records.rounds import CheckpointRecord
+from synnq_assets.records.submissions import Submission
 from synnq_assets.release import ReleaseInputs, build_release, verify_release
-from synnq_assets.trust import Home
+from synnq_assets.trust import Home, open_envelope
 
 GROUP = "release"
 
@@ -56,7 +59,26 @@ def gather_inputs(opened: Home, round_key: str) -> ReleaseInputs:
         ),
         root_public_key=opened.coordinator.public_key,
         plots={"rounds.png": plot_rounds(evaluations)},
+        energy_joules=sum_energy(opened, chain),
     )
+
+
+def sum_energy(opened: Home, chain: list[CheckpointRecord]) -> float | None:
+    """Return the energy that the nodes reported for a chain, in joules; None if one could not."""
+    total = 0.0
+    for item in (item for record in chain for item in record.contributions):
+        round_key, _, _ = parse_assignment_id(item.assignment_id)
+        data = opened.store.get_bytes(
+            f"rounds/{round_key}/submissions/{item.assignment_id}/submission.json"
+        )
+        try:
+            answer = open_envelope(data, Submission, opened.keyring, roles=("node",))
+        except SignatureError:  # of a node that was suspended since
+            return None
+        if answer.metrics.energy_joules is None:
+            return None
+        total += answer.metrics.energy_joules
+    return total
 
 
 @dg.asset(partitions_def=rounds, deps=["compliance_report"], group_name=GROUP, code_version="1")

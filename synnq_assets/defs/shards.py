@@ -15,6 +15,7 @@ from synnq_assets.records.corpora import CurationReport
 from synnq_assets.shards import (
     ShardPlan,
     Steward,
+    build_lineage_key,
     plan_shards,
     seal_shards,
     train_tokenizer,
@@ -160,3 +161,9 @@ def signed_shards(context: dg.AssetExecutionContext, home: HomeResource) -> None
 def tokenizer_sha256(opened: Home) -> str:
     """Return the digest of the campaign's tokenizer."""
     return describe_file(opened.store.local_path(TOKENIZER)).sha256
+
+
+def is_sealed(opened: Home, cell: str) -> bool:
+    """Return whether all shards of a cell are sealed: its lineage is written last."""
+    generation = opened.settings.recipe.shards.generation
+    return opened.store.has(build_lineage_key(cell, generation))

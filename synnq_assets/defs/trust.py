@@ -13,7 +13,13 @@ PAGE = 1000
 AUDITED = (
     *("curated_corpus", "tokenizer", "shard_plan", "signed_shards", "node_profiles"),
     *("round_base", "shard_allocation", "training_job", "local_checkpoint"),
-    *("verified_submission", "global_checkpoint", "evaluation_report", "compliance_report"),
+    *(
+        "shard_reassignment",
+        "verified_submission",
+        "global_checkpoint",
+        "evaluation_report",
+        "compliance_report",
+    ),
     *("release", "audit_log"),
 )
 

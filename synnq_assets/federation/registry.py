@@ -127,7 +127,7 @@ class Registry:
         """
         claim = self._read_application(application)
         if self.find(claim.node_id) is not None:
-            raise EnrolmentError(f"node {claim.node_id} is enrolled already; suspend or rotate it")
+            raise EnrolmentError(f"node {claim.node_id} is enrolled already; see `synnq nodes`")
         self.ledger.store.put_bytes(f"registry/applications/{claim.node_id}.json", application)
         record = NodeRecord(
             node_id=claim.node_id,

@@ -113,7 +113,7 @@ def _find(kind: str, name: str) -> Path:
     if name.endswith((".yaml", ".yml")) or "/" in name:
         return Path(name)
     near = difflib.get_close_matches(name, shipped, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     raise SettingsError(
         f"no {kind[:-1]} named {name!r}{hint} Shipped: {', '.join(shipped)}; or give a .yaml file."
     )

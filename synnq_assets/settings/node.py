@@ -1,6 +1,7 @@
 """What a node keeps about itself: its keys, the coordinator key that it trusts, its agreement.
 
-This file belongs to the node. The coordinator never reads or writes it.
+This file belongs to the node. The coordinator does not read it, but where a node lives on the
+coordinator's own machine (the local profile), its jobs are started as this file says.
 """
 
 import os

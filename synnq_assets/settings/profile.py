@@ -19,7 +19,7 @@ class SlurmCompute(SettingsModel):
 
     kind: Literal["slurm"] = "slurm"
     login_host: str | None = None  # None: sbatch on this machine
-    account: str | None = None  # project to bill; usually from SYNNQ_COMPUTE__ACCOUNT
+    account: str | None = None  # project to bill; usually from SYNNQ_PROFILE__COMPUTE__ACCOUNT
     partition: str
     qos: str | None = None
     max_walltime_seconds: PositiveInt

@@ -25,7 +25,7 @@ from every document to its shard. Documents of the holdout are stored apart, for
 """
 
 from synnq_assets.shards.holdout import write_holdout
-from synnq_assets.shards.lineage import LineageRow, find_document, list_shards
+from synnq_assets.shards.lineage import LineageRow, build_lineage_key, find_document, list_shards
 from synnq_assets.shards.plan import PlannedDocument, PlannedShard, ShardPlan
 from synnq_assets.shards.planning import plan_shards
 from synnq_assets.shards.probe import write_probe
@@ -39,6 +39,7 @@ __all__ = [
     "PlannedShard",
     "ShardPlan",
     "Steward",
+    "build_lineage_key",
     "find_document",
     "list_shards",
     "plan_shards",

@@ -3,19 +3,22 @@
 The ledger is the campaign's memory. Sensors decide from it, not from the orchestrator's event
 log, so that a lost or edited event log changes nothing that matters.
 
-    registry/<identity>.json              key grants and node records
-    corpora/<source>/report.json          curation reports
-    shards/<shard_id>/manifest.json       shard manifests
-    rounds/<round>/base.json              round bases
-    rounds/<round>/allocation.json
-    rounds/<round>/orders/<assignment>.json
-    rounds/<round>/jobs/<assignment>.json
-    rounds/<round>/lost/<assignment>.json          reassignments
-    rounds/<round>/submissions/<assignment>/…      as received
-    rounds/<round>/verdicts/<assignment>.json
-    rounds/<round>/checkpoint.json        checkpoint records
-    rounds/<round>/evaluation.json        evaluation records
-    rounds/<round>/release.json           release records
+    registry/grants/<identity>.json            key grants
+    registry/applications/<node>.json          as received
+    registry/nodes/<node>/<version>.json       node records
+    corpora/<source>/<generation>/report.json  curation reports
+    shards/<shard_id>/manifest.json            shard manifests, signed by the steward
+    quarantine/<round>/<assignment>/…          submissions as received
+    rounds/<round>/base.json                   round bases
+    rounds/<round>/allocation.json             allocations
+    rounds/<round>/orders/<assignment>.json    orders
+    rounds/<round>/jobs/<assignment>.json      job handles
+    rounds/<round>/lost/<assignment>.json      reassignments
+    rounds/<round>/verdicts/<assignment>.json  verdicts
+    rounds/<round>/submissions/<assignment>/…  accepted submissions
+    rounds/<round>/checkpoint.json             checkpoint records
+    rounds/<round>/evaluation.json             evaluation records
+    rounds/<round>/release.json                release records, signed by the release key
 """
 
 from typing import TypeVar

@@ -172,7 +172,9 @@ def test_runs_without_a_process_are_closed_and_say_why(journey):
             assert "the run's process is gone" in failures[-1].message
         assert not instance.get_runs_count(dg.RunsFilter(statuses=UNDER_WAY))
         closed = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
-        assert {run.run_id for run in closed} == set(sum(journey.stranded.values(), []))
+        assert {run.run_id for run in closed} == {
+            r for ids in journey.stranded.values() for r in ids
+        }
 
 
 def test_the_runs_logged_their_process(journey):

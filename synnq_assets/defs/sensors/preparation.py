@@ -6,7 +6,7 @@ from synnq_assets.defs import jobs
 from synnq_assets.defs.partitions import rounds, sources
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.sensors.steps import INTERVAL_SECONDS, RUNNING, find_missing, request_step
-from synnq_assets.defs.shards import PLAN, TOKENIZER
+from synnq_assets.defs.shards import PLAN, TOKENIZER, is_sealed
 from synnq_assets.trust import Home
 from synnq_assets.trust.campaign import INITIAL_ROUND
 
@@ -24,7 +24,8 @@ def prepare_campaign(context: dg.SensorEvaluationContext, home: HomeResource) ->
     if missing := find_missing(context, "source", names):
         additions.append(sources.build_add_request(missing))
     requests: list[dg.RunRequest] = []
-    curated = {key.split("/")[1] for key in opened.store.iter_keys("corpora")}
+    keys = opened.store.iter_keys("corpora")
+    curated = {key.split("/")[1] for key in keys if key.endswith("/report.json")}
     for name in names:
         if name not in curated:
             requests += request_step(
@@ -49,7 +50,7 @@ def _prepare_shards(context: dg.SensorEvaluationContext, opened: Home) -> list[d
     if not (opened.store.has(PLAN) and opened.store.has(TOKENIZER)):
         return request_step(context, opened, "plan", job=jobs.plan.name)
     known = context.instance.get_dynamic_partitions("cell")
-    open_cells = [c for c in known if not opened.store.has(f"shards/lineage/{c}.parquet")]
+    open_cells = [cell for cell in known if not is_sealed(opened, cell)]
     if not open_cells:
         return []
     tags = {

@@ -8,6 +8,7 @@ from synnq_assets.defs import jobs
 from synnq_assets.defs.partitions import rounds, sites
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.sensors.steps import INTERVAL_SECONDS, RUNNING, find_missing, request_step
+from synnq_assets.defs.shards import is_sealed
 from synnq_assets.federation import Registry, decide_quorum
 from synnq_assets.records.base import now_at
 from synnq_assets.records.identifiers import build_round_key, parse_round_key
@@ -37,7 +38,7 @@ def open_round(
             return dg.SkipReason("the campaign's last round is done")
         key = build_round_key(number)
     known = context.instance.get_dynamic_partitions("cell")
-    if not known or any(not opened.store.has(f"shards/lineage/{c}.parquet") for c in known):
+    if not known or not all(is_sealed(opened, cell) for cell in known):
         return dg.SkipReason("shards are not all sealed yet")
     nodes = [node.node_id for node in Registry(opened.ledger).list_nodes()]
     additions = []
