@@ -91,7 +91,13 @@ def test_a_document_is_followed_into_shard_node_and_round(home):
     said = run_synnq("lineage", row["doc_id"], "--home", home.path)
     assert row["doc_id"] in said
     assert row["shard_id"][:16] in said
-    assert f"{order.round}: sent to {order.node_id} (accepted)" in said
+    record = home.campaign.find_checkpoint(order.round)
+    weights = {item.assignment_id: item.weight for item in record.contributions}
+    assert (
+        f"{order.round}: sent to {order.node_id}, accepted, in checkpoint {order.round}"
+        f" ({record.checkpoint.checkpoint_sha256[:16]}…)"
+        f" with weight {weights[order.assignment_id]:.3f}\n"
+    ) in said
     assert run_synnq("lineage", row["doc_id"][:16], "--home", home.path) == said
 
 
