@@ -12,7 +12,7 @@ from synnq_assets.storage.files import write_atomically
 
 RootOption = Annotated[
     str | None,
-    typer.Option("--root", help="The coordinator's public key (base64), received out of band."),
+    typer.Option("--root", help="The coordinator's public key (ed25519:…), received out of band."),
 ]
 
 

@@ -53,7 +53,7 @@ class NodeRecord(Record):
 
     node_id: NodeId
     organisation: str
-    signing_public_key: str  # Ed25519, base64 of 32 bytes
+    signing_public_key: str  # <algorithm>:<base64>, see trust/algorithms
     sealing_public_key: str  # X25519, base64 of 32 bytes
     profile: NodeProfile
     agreement_sha256: Sha256
@@ -68,7 +68,7 @@ class KeyGrant(Record):
 
     identity: NodeId
     role: Role
-    public_key: str  # Ed25519, base64 of 32 bytes
+    public_key: str  # <algorithm>:<base64>
     granted_at: UtcTime
 
 

@@ -52,7 +52,7 @@ def verify_release(folder: Path, root_public_key: str | None = None) -> Verified
 
     Args:
         folder: the release; nothing outside of it is read.
-        root_public_key: the coordinator's root key (base64), obtained apart from the folder.
+        root_public_key: the coordinator's root key (ed25519:…), obtained apart from the folder.
             Without it, the folder is checked against the root key that it carries.
 
     Raises:

@@ -11,7 +11,7 @@ from synnq_assets.errors import RecordError, SignatureError, TrustError
 from synnq_assets.records.base import Record, canonical_json, parse_strict_json
 from synnq_assets.records.federation import Role
 from synnq_assets.trust.keyring import Keyring
-from synnq_assets.trust.keys import SigningKey, decode_base64, encode_base64, verify_signature
+from synnq_assets.trust.keys import SigningKey, decode_base64, encode_base64, parse_public_key
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -72,7 +72,7 @@ def _open_signed(
             raise SignatureError("keyid and sig must be text")
         try:
             entry = keyring.find(item["keyid"], roles=roles, identity=identity)
-            verify_signature(entry.public_key, decode_base64(item["sig"], num_bytes=64), message)
+            parse_public_key(entry.public_key).verify(item["sig"], message)
         except TrustError as error:
             problem = str(error)
             continue

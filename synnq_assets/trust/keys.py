@@ -1,7 +1,7 @@
-"""Ed25519 signing keys and X25519 sealing keys.
+"""Signing keys and X25519 sealing keys: in text, and on disk.
 
-Sources: RFC 8032 (Ed25519), RFC 7748 (X25519), RFC 9180 (HPKE). The identity and other points of
-small order verify one signature for many messages, so they are refused as public keys.
+A public signing key is written `<algorithm>:<base64>`; see algorithms/ for the kinds.
+Sources: RFC 7748 (X25519), RFC 9180 (HPKE), RFC 5958 (PKCS#8).
 """
 
 import base64
@@ -9,18 +9,17 @@ import binascii
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from synnq_assets.errors import SignatureError, TrustError
+from synnq_assets.errors import TrustError
 from synnq_assets.records.base import sha256_hex
 from synnq_assets.storage.files import write_atomically
-
-_FIELD = 2**255 - 19
-_CURVE_D = (-121665 * pow(121666, -1, _FIELD)) % _FIELD
+from synnq_assets.trust.algorithms import SignatureAlgorithm, find_algorithm, find_algorithm_of
+from synnq_assets.trust.algorithms.ed25519 import Ed25519
 
 
 def decode_base64(text: str, *, num_bytes: int | None = None) -> bytes:
@@ -45,99 +44,94 @@ def encode_base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def build_key_id(public_key: str) -> str:
-    """Return the id of a public key: SHA-256 (hex) of its raw bytes."""
-    return sha256_hex(decode_base64(public_key))
+@dataclass(frozen=True)
+class VerifyingKey:
+    """A public key that passed its algorithm's checks."""
+
+    algorithm: SignatureAlgorithm
+    raw: bytes
+    public: Any
+
+    def verify(self, signature: str, message: bytes) -> None:
+        """Check a signature in base64, as it stands in an envelope.
+
+        Raises:
+            TrustError: not canonical base64, or not of this algorithm's length.
+            SignatureError: it does not verify.
+        """
+        data = decode_base64(signature, num_bytes=self.algorithm.signature_bytes)
+        self.algorithm.verify(self.public, data, message)
 
 
 @lru_cache(maxsize=4096)
-def verify_public_key(public_key: str) -> Ed25519PublicKey:
-    """Return a usable Ed25519 public key.
+def parse_public_key(text: str) -> VerifyingKey:
+    """Return the key that `<algorithm>:<base64>` stands for.
 
     Raises:
-        TrustError: not 32 bytes, not canonical, not on the curve, or of small order.
+        TrustError: no such algorithm, not canonical, or not safe to verify with.
     """
-    raw = decode_base64(public_key, num_bytes=32)
-    y = int.from_bytes(raw, "little") & (2**255 - 1)
-    sign = raw[31] >> 7
-    if y >= _FIELD:
-        raise TrustError("public key is not in canonical form")
-    x_squared = (y * y - 1) * pow(_CURVE_D * y * y + 1, -1, _FIELD) % _FIELD
-    x = pow(x_squared, (_FIELD + 3) // 8, _FIELD)
-    if (x * x - x_squared) % _FIELD:
-        x = x * pow(2, (_FIELD - 1) // 4, _FIELD) % _FIELD
-    if (x * x - x_squared) % _FIELD:
-        raise TrustError("public key is not a point on the curve")
-    if x == 0 and sign:
-        raise TrustError("public key is not in canonical form")
-    point = (x if x & 1 == sign else _FIELD - x, y)
-    for _ in range(3):
-        point = _double(point)
-    if point == (0, 1):
-        raise TrustError("public key has small order")
-    return Ed25519PublicKey.from_public_bytes(raw)
+    name, colon, encoded = text.partition(":")
+    if not colon:
+        raise TrustError("a public key is written <algorithm>:<base64>, such as ed25519:…")
+    algorithm = find_algorithm(name)
+    raw = decode_base64(encoded, num_bytes=algorithm.public_bytes)
+    return VerifyingKey(algorithm, raw, algorithm.load_public(raw))
 
 
-def _double(point: tuple[int, int]) -> tuple[int, int]:
-    x, y = point
-    product = _CURVE_D * x * x * y * y % _FIELD
-    x_sum = 2 * x * y * pow(1 + product, -1, _FIELD)
-    y_sum = (y * y + x * x) * pow(1 - product, -1, _FIELD)
-    return x_sum % _FIELD, y_sum % _FIELD
+def build_key_id(public_key: str) -> str:
+    """Return the id of a public key: SHA-256 (hex) of its text, the algorithm included."""
+    parse_public_key(public_key)
+    return sha256_hex(public_key.encode("ascii"))
 
 
 @dataclass(frozen=True)
 class SigningKey:
-    """An Ed25519 private key."""
+    """A private key of any of the algorithms."""
 
-    private: Ed25519PrivateKey
+    private: Any
 
     @classmethod
-    def generate(cls) -> "SigningKey":
+    def generate(cls, algorithm: str = Ed25519.name) -> "SigningKey":
         """Create a new key from the system's random source."""
-        return cls(Ed25519PrivateKey.generate())
+        return cls(find_algorithm(algorithm).generate())
 
     @classmethod
     def read(cls, path: Path) -> "SigningKey":
         """Read an unencrypted PKCS#8 PEM file.
 
         Raises:
-            TrustError: missing, unreadable, or not an Ed25519 key.
+            TrustError: missing, unreadable, or not a signing key.
         """
-        key = _read_private(path)
-        if not isinstance(key, Ed25519PrivateKey):
-            raise TrustError(f"{path} does not hold an Ed25519 private key")
-        return cls(key)
+        private = _read_private(path)
+        try:
+            find_algorithm_of(private)
+        except TrustError as error:
+            raise TrustError(f"{path} does not hold a signing key: {error}") from error
+        return cls(private)
 
     def write(self, path: Path) -> None:
         """Write as PKCS#8 PEM, readable by the owner alone."""
         write_atomically(path, _private_pem(self.private), mode=0o600)
 
     @property
+    def algorithm(self) -> SignatureAlgorithm:
+        """How this key signs."""
+        return find_algorithm_of(self.private)
+
+    @property
     def public_key(self) -> str:
-        """Base64 of the 32 public bytes."""
-        return encode_base64(self.private.public_key().public_bytes_raw())
+        """`<algorithm>:<base64 of the public bytes>`."""
+        algorithm = self.algorithm
+        return f"{algorithm.name}:{encode_base64(algorithm.encode_public(self.private))}"
 
     @property
     def key_id(self) -> str:
-        """SHA-256 (hex) of the public bytes."""
+        """SHA-256 (hex) of the public key's text."""
         return build_key_id(self.public_key)
 
     def sign(self, message: bytes) -> bytes:
-        """Return the 64-byte signature of a message."""
-        return self.private.sign(message)
-
-
-def verify_signature(public_key: str, signature: bytes, message: bytes) -> None:
-    """Check one Ed25519 signature.
-
-    Raises:
-        SignatureError: it does not verify under this key.
-    """
-    try:
-        verify_public_key(public_key).verify(signature, message)
-    except InvalidSignature as error:
-        raise SignatureError("signature does not verify") from error
+        """Return the signature of a message."""
+        return self.algorithm.sign(self.private, message)
 
 
 @dataclass(frozen=True)
@@ -178,12 +172,13 @@ def load_sealing_public_key(public_key: str) -> X25519PublicKey:
     return X25519PublicKey.from_public_bytes(decode_base64(public_key, num_bytes=32))
 
 
-def _private_pem(key: Ed25519PrivateKey | X25519PrivateKey) -> bytes:
-    return key.private_bytes(
+def _private_pem(key: Any) -> bytes:
+    pem: bytes = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+    return pem
 
 
 def _read_private(path: Path) -> object:
