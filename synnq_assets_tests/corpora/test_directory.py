@@ -111,6 +111,44 @@ def test_damage_is_named_with_its_place(tmp_path, name, data, message):
         read(tmp_path)
 
 
+ROWS = [{"text": f"Guten Tag, Nummer {k}"} for k in range(2_000)]
+
+
+def compress_rows(rows):
+    return zstandard.compress("\n".join(json.dumps(row) for row in rows).encode())
+
+
+@pytest.mark.parametrize(
+    "keep", [lambda data: data[:-1], lambda data: data[: len(data) // 2], lambda data: b""]
+)
+def test_a_zstd_file_that_was_cut_is_refused(tmp_path, keep):
+    (tmp_path / "a.jsonl.zst").write_bytes(keep(compress_rows(ROWS)))
+    with pytest.raises(CorpusError, match=r"a\.jsonl\.zst ends before its last zstd frame does"):
+        read(tmp_path)
+
+
+def test_a_second_frame_that_was_cut_is_refused(tmp_path):
+    whole = compress_rows(ROWS)
+    (tmp_path / "a.jsonl.zst").write_bytes(whole + whole[:-1])
+    with pytest.raises(CorpusError, match="fetch it again, whole"):
+        read(tmp_path)
+
+
+def test_all_frames_of_a_file_are_read_and_a_line_may_span_two(tmp_path):
+    lines = "\n".join(json.dumps(row) for row in ROWS).encode()
+    middle = len(lines) // 2
+    frames = [zstandard.compress(part) for part in (lines[:middle], lines[middle:])]
+    skippable = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc"  # RFC 8878, section 3.1.2
+    (tmp_path / "a.jsonl.zst").write_bytes(skippable.join(frames))
+    assert [document.text for document in read(tmp_path)] == [row["text"] for row in ROWS]
+
+
+def test_a_line_longer_than_a_block_is_read_whole(tmp_path):
+    rows = [{"text": "ä" * 200_000}, {"text": "kurz"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(r, ensure_ascii=False) for r in rows))
+    assert [document.text for document in read(tmp_path)] == [row["text"] for row in rows]
+
+
 def test_a_missing_directory_and_an_empty_one_are_told_apart(tmp_path):
     with pytest.raises(CorpusError, match=r"corpus directory .*nowhere does not exist"):
         read(tmp_path / "nowhere")

@@ -4,12 +4,11 @@ Files are read in the order of their names. A file without a text column is an e
 `files` chooses the files, so that labels lying beside a corpus are never taken for documents.
 """
 
-import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +21,7 @@ from synnq_assets.errors import CorpusError
 
 ENDINGS = (".jsonl", ".jsonl.zst", ".parquet")
 BATCH_ROWS = 1_000
+BLOCK_BYTES = 1 << 16
 
 
 class DirectoryParams(RowParams):
@@ -113,8 +113,50 @@ def _read_lines(path: Path) -> Iterator[str]:
     try:
         with path.open("rb") as file:
             is_compressed = path.name.endswith(".zst")
-            stream = zstandard.ZstdDecompressor().stream_reader(file) if is_compressed else file
-            with io.TextIOWrapper(stream, encoding="utf-8", newline="\n") as lines:
-                yield from lines
+            blocks = _decompress(path, file) if is_compressed else _read_blocks(file)
+            for line in _split_lines(blocks):
+                yield line.decode()
     except (OSError, UnicodeDecodeError, zstandard.ZstdError) as error:
         raise CorpusError(f"{path} cannot be read as JSON lines: {error}") from error
+
+
+def _read_blocks(file: BinaryIO) -> Iterator[bytes]:
+    while block := file.read(BLOCK_BYTES):
+        yield block
+
+
+def _decompress(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """Yield the content of every frame; a file that ends within one is an error, not the end.
+
+    Source: RFC 8878, section 3: a file is any number of frames, one after the other.
+    """
+    import zstandard
+
+    decompressor = zstandard.ZstdDecompressor()
+    frame = None
+    num_frames = 0
+    for block in _read_blocks(file):
+        rest = block
+        while rest:
+            if frame is None:
+                frame = decompressor.decompressobj()
+                num_frames += 1
+            yield frame.decompress(rest)
+            rest = frame.unused_data
+            if frame.eof:
+                frame = None
+    if frame is not None or num_frames == 0:
+        raise CorpusError(f"{path} ends before its last zstd frame does; fetch it again, whole")
+
+
+def _split_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    begun: list[bytes] = []  # of a line that goes over several blocks
+    for block in blocks:
+        *ended, rest = block.split(b"\n")
+        if ended:
+            yield b"".join([*begun, ended[0]])
+            yield from ended[1:]
+            begun = []
+        begun.append(rest)
+    if any(begun):
+        yield b"".join(begun)
