@@ -1,5 +1,6 @@
 """Tokenizer, plan, and the signed, sealed shards: one partition per (language, domain) cell."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from synnq_assets.errors import EmptyCorpusError
 from synnq_assets.records.base import canonical_json, parse_strict_json, sha256_hex
 from synnq_assets.records.corpora import CurationReport
 from synnq_assets.shards import (
+    PLAN_KEY,
     ShardPlan,
     Steward,
     build_lineage_key,
@@ -27,7 +29,7 @@ from synnq_assets.trust import Home
 
 GROUP = "shards"
 TOKENIZER = "tokenizer/tokenizer.json"
-PLAN = "shards/plan.json"
+PLAN = PLAN_KEY
 PROBE = "shards/probe.npy"
 CORPORA = "shards/corpora.json"
 
@@ -98,7 +100,7 @@ def shard_plan(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
         )
         opened.store.put_bytes(PLAN, data)
         deed.details.update(sha256=sha256_hex(data), cells=sorted(plan.cells))
-    context.instance.add_dynamic_partitions("cell", sorted(plan.cells))
+    context.instance.add_dynamic_partitions("cell", sorted(plan.cells))  # or else a sensor does
     rows = [
         (cell, len(shards), sum(s.num_tokens for s in shards))
         for cell, shards in sorted(plan.cells.items())
@@ -111,8 +113,19 @@ def shard_plan(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
             "tokens": sum(row[2] for row in rows),
             "cells": render_table(("cell", "shards", "tokens"), rows),
             "documents held back": sum(held_back.values()),
+            "documents left out": render_left_out(plan),
             "figures": dg.MetadataValue.json(plan.figures()),
         },
+    )
+
+
+def render_left_out(plan: ShardPlan) -> dg.MarkdownMetadataValue:
+    """Return how many documents of each source were left out of the plan, and why."""
+    reason = "same text as a document that stays"
+    counts = {source: len(left_out) for source, left_out in plan.duplicates.items()}
+    rows = [(source, reason, number) for source, number in counts.items()]
+    return render_table(
+        ("source", "reason", "documents"), [*rows, ("all", reason, sum(counts.values()))]
     )
 
 
@@ -161,6 +174,17 @@ def signed_shards(context: dg.AssetExecutionContext, home: HomeResource) -> None
 def tokenizer_sha256(opened: Home) -> str:
     """Return the digest of the campaign's tokenizer."""
     return describe_file(opened.store.local_path(TOKENIZER)).sha256
+
+
+def planned_cells(opened: Home) -> list[str]:
+    """Return the cells of the plan, ascending; none before there is a plan."""
+    return list(_read_cells(opened.store.local_path(PLAN))) if opened.store.has(PLAN) else []
+
+
+@lru_cache(maxsize=4)
+def _read_cells(plan: Path) -> tuple[str, ...]:
+    # A plan is large and written once: sensors, which ask at every tick, read it once.
+    return tuple(sorted(ShardPlan.from_bytes(plan.read_bytes()).cells))
 
 
 def is_sealed(opened: Home, cell: str) -> bool:

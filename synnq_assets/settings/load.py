@@ -21,6 +21,7 @@ from synnq_assets.settings.profile import SiteProfile
 from synnq_assets.settings.recipe import Recipe
 
 PREFIX = "SYNNQ_"
+_YAML_ERRORS = (yaml.YAMLError, ValueError, RecursionError)  # ValueError: a date such as 2024-13-01
 M = TypeVar("M", bound=SettingsModel)
 
 
@@ -55,6 +56,8 @@ def describe_invalid(origin: str, error: ValidationError) -> str:
             problems.append(f"{where}: unknown setting{hint}")
         elif item["type"] == "missing":
             problems.append(f"{where}: required setting is missing")
+        elif isinstance(item.get("input"), dict) and item["type"] == "value_error":
+            problems.append(f"{where}: {item['ctx']['error']}")  # ours; the input is a section
         else:
             problems.append(f"{where}: {item['msg']}, got {item.get('input')!r}"[:300])
     return f"{origin}: " + "; ".join(problems)
@@ -84,7 +87,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read settings file {path}: {error}") from error
-    except yaml.YAMLError as error:
+    except _YAML_ERRORS as error:
         raise SettingsError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(value, dict):
         raise SettingsError(f"{path} must hold a mapping of settings")
@@ -131,18 +134,32 @@ def _override(raw: dict[str, Any], section: str, environment: Mapping[str, str])
             child = target.get(part)
             target[part] = dict(child) if isinstance(child, dict) else {}
             target = target[part]
-        target[leaf] = yaml.safe_load(environment[variable])
+        target[leaf] = _parse_value(variable, environment[variable])
     return merged
+
+
+def _parse_value(variable: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except _YAML_ERRORS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SettingsError(
+            f"{variable}={text[:80]!r} is not a YAML value ({reason}); quote it if it is text"
+        ) from error
 
 
 def _load(model: type[M], kind: str, name: str, environment: Mapping[str, str] | None) -> M:
     path = _find(kind, name)
     section = kind[:-1].upper()
     raw = _override(read_yaml(path), section, os.environ if environment is None else environment)
+    return _validate(model, raw, str(path))
+
+
+def _validate(model: type[M], raw: Mapping[str, Any], origin: str) -> M:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise SettingsError(describe_invalid(str(path), error)) from error
+        raise SettingsError(describe_invalid(origin, error)) from error
 
 
 def load_profile(name: str, environment: Mapping[str, str] | None = None) -> SiteProfile:
@@ -163,6 +180,18 @@ def load_recipe(name: str, environment: Mapping[str, str] | None = None) -> Reci
     return _load(Recipe, "recipes", name, environment)
 
 
+def change_recipe(recipe: Recipe, changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """Return a recipe with some fields of some sections replaced, as valid as one from a file.
+
+    Raises:
+        SettingsError: a changed value is invalid, or contradicts another.
+    """
+    raw = recipe.model_dump(mode="json")
+    for section, values in changes.items():
+        raw[section] = {**raw[section], **values}
+    return _validate(Recipe, raw, f"recipe {recipe.name}, as changed")
+
+
 def resolve_settings(profile: str, recipe: str) -> Settings:
     """Load a profile and a recipe, and return the pair."""
     return Settings(profile=load_profile(profile), recipe=load_recipe(recipe))
@@ -180,15 +209,3 @@ def read_settings(path: Path) -> Settings:
         raise SettingsError(f"cannot read {path}: {error}; run `synnq init` first") from error
     except ValidationError as error:
         raise SettingsError(describe_invalid(str(path), error)) from error
-
-
-def sensor_interval_seconds() -> int:
-    """Return how often sensors look, in seconds: `SYNNQ_SENSOR_SECONDS`, 15 unless set.
-
-    Raises:
-        SettingsError: not a whole number of at least 1.
-    """
-    text = os.environ.get("SYNNQ_SENSOR_SECONDS", "15")
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise SettingsError(f"SYNNQ_SENSOR_SECONDS must be a whole number of seconds, got {text!r}")
-    return int(text)

@@ -1,13 +1,21 @@
 """The recipe: what is trained, on what, and by which rules."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from synnq_assets.records.identifiers import Domain, Language, NodeId, SourceName
 from synnq_assets.settings.base import SettingsModel, Variant
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+ShareBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class ModelSettings(SettingsModel):
@@ -38,6 +46,21 @@ class QualitySettings(SettingsModel):
     max_repeated_line_share: Share = 0.4
     max_repeated_ngram_share: Share = 0.5  # characters covered by the commonest 5-word sequence
 
+    @model_validator(mode="after")
+    def _some_length_passes(self) -> Self:
+        if self.min_characters > self.max_characters:
+            raise ValueError(
+                f"min_characters {self.min_characters} is above max_characters "
+                f"{self.max_characters}: no document could pass"
+            )
+        if self.min_mean_word_characters > self.max_mean_word_characters:
+            raise ValueError(
+                f"min_mean_word_characters {self.min_mean_word_characters:g} is above "
+                f"max_mean_word_characters {self.max_mean_word_characters:g}: no document could "
+                "pass"
+            )
+        return self
+
 
 class CorpusSettings(SettingsModel):
     """What may enter the corpus."""
@@ -48,22 +71,29 @@ class CorpusSettings(SettingsModel):
     min_language_confidence: Share = 0.5
     quality: QualitySettings = QualitySettings()
 
+    @model_validator(mode="after")
+    def _source_names_are_unique(self) -> Self:
+        names = [source.name for source in self.sources]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"sources: the name {twice[0]!r} is given twice; each is a partition")
+        return self
+
 
 class TokenizerSettings(SettingsModel):
     """Byte-level BPE."""
 
-    vocab_size: PositiveInt
+    vocab_size: Annotated[int, Field(ge=257)]  # 256 bytes and the end of text
     max_training_characters: PositiveInt = 60_000_000
 
 
 class ShardSettings(SettingsModel):
     """How documents become shards."""
 
-    target_tokens: PositiveInt = 10_000_000
+    target_tokens: Annotated[int, Field(ge=16)] = 10_000_000
     tolerance: Share = 0.01  # a shard's token count may miss the target by this share
     min_cell_shards: PositiveInt = 1  # a cell with fewer shards' worth of tokens is rolled up
     generation: PositiveInt = 1
-    holdout_share: Share = 0.02  # documents kept back for evaluation and probes, per cell
+    holdout_share: ShareBelowOne = 0.02  # documents kept back for evaluation and probes, per cell
 
 
 class TrainingSettings(SettingsModel):
@@ -73,8 +103,8 @@ class TrainingSettings(SettingsModel):
     sequence_tokens: PositiveInt
     batch_sequences: PositiveInt  # over all ranks, per optimizer step
     precision: Literal["fp32", "bf16"] = "fp32"
-    beta1: Share = 0.9
-    beta2: Share = 0.95
+    beta1: ShareBelowOne = 0.9
+    beta2: ShareBelowOne = 0.95
     epsilon: PositiveFloat = 1e-8
     weight_decay: NonNegativeFloat = 0.1
     max_gradient_norm: PositiveFloat = 1.0
@@ -94,6 +124,20 @@ class ScheduleSettings(SettingsModel):
     final_share: Share = 0.1  # of the peak, at the end
     decay_share: Share = 0.2  # of total_tokens spent decaying; wsd only
 
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> Self:
+        if self.warmup_tokens > self.total_tokens:
+            raise ValueError(
+                f"warmup_tokens {self.warmup_tokens} is more than total_tokens {self.total_tokens}"
+            )
+        decay_begin = self.total_tokens * (1 - self.decay_share)
+        if self.shape == "wsd" and self.warmup_tokens > decay_begin:
+            raise ValueError(
+                f"warmup_tokens {self.warmup_tokens} reaches into the decay, which begins at "
+                f"{decay_begin:.0f}; lower warmup_tokens or decay_share"
+            )
+        return self
+
 
 class RoundSettings(SettingsModel):
     """When a round closes, and what happens to nodes that do not answer."""
@@ -107,6 +151,15 @@ class RoundSettings(SettingsModel):
     max_attempts: PositiveInt = 3  # per lost assignment and per failed run
     max_staleness_rounds: NonNegativeInt = 2
     max_shards_per_node: PositiveInt = 1000
+
+    @model_validator(mode="after")
+    def _quorum_is_enough(self) -> Self:
+        if self.quorum < self.minimum:
+            raise ValueError(
+                f"quorum {self.quorum} is below minimum {self.minimum}: a round that reached its "
+                "quorum could not close; raise quorum or lower minimum"
+            )
+        return self
 
 
 class AllocationSettings(SettingsModel):
@@ -126,6 +179,7 @@ class IntakeSettings(SettingsModel):
     max_update_bytes: PositiveInt = 80_000_000_000
     max_step_ratio: PositiveFloat = 1.0  # RMS of a tensor's update over the sum of learning rates
     max_loss_rise: NonNegativeFloat = 0.05  # relative, over the submission's own curve
+    probe: bool = True  # off where the model is too large to be held in memory at intake
     probe_step: PositiveFloat = 0.2  # share of the update applied before the probe loss is taken
     max_probe_loss_rise: NonNegativeFloat = 0.02  # relative to the base checkpoint's probe loss
     probe_tokens: PositiveInt = 8_192
@@ -143,6 +197,15 @@ class AggregationSettings(SettingsModel):
     domain_correction_min: PositiveFloat = 0.25
     domain_correction_max: PositiveFloat = 4.0
     block_elements: PositiveInt = 1_048_576
+
+    @model_validator(mode="after")
+    def _corrections_are_ordered(self) -> Self:
+        if self.domain_correction_min > self.domain_correction_max:
+            raise ValueError(
+                f"domain_correction_min {self.domain_correction_min:g} is above "
+                f"domain_correction_max {self.domain_correction_max:g}"
+            )
+        return self
 
 
 class EvaluationSettings(SettingsModel):
@@ -182,3 +245,18 @@ class Recipe(SettingsModel):
     aggregation: AggregationSettings = AggregationSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     release: ReleaseSettings
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if self.training.sequence_tokens > self.model.context_tokens:
+            raise ValueError(
+                f"training.sequence_tokens {self.training.sequence_tokens} is longer than "
+                f"model.context_tokens {self.model.context_tokens}, which the model is built for"
+            )
+        if self.training.report_every_seconds >= self.rounds.lease_seconds:
+            raise ValueError(
+                f"training.report_every_seconds {self.training.report_every_seconds:g} is not "
+                f"below rounds.lease_seconds {self.rounds.lease_seconds}: every node would count "
+                "as lost between two reports"
+            )
+        return self

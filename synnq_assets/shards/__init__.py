@@ -7,6 +7,7 @@ from every document to its shard. Documents of the holdout are stored apart, for
     tokenizer.py   byte-level BPE: train, load, tokenise documents
     documents.py   read curated documents; cell keys
     survey.py      read every document once: tokens, complexity, cuts
+    duplicates.py  the same text from two sources
     spool.py       token ids in an unnamed temporary file
     complexity.py  how hard a document is, as a rank; how alike two sets are
     cut.py         where an oversized document may be cut
@@ -25,8 +26,14 @@ from every document to its shard. Documents of the holdout are stored apart, for
 """
 
 from synnq_assets.shards.holdout import write_holdout
-from synnq_assets.shards.lineage import LineageRow, build_lineage_key, find_document, list_shards
-from synnq_assets.shards.plan import PlannedDocument, PlannedShard, ShardPlan
+from synnq_assets.shards.lineage import (
+    LineageRow,
+    build_lineage_key,
+    find_document,
+    list_documents,
+    list_shards,
+)
+from synnq_assets.shards.plan import PLAN_KEY, PlannedDocument, PlannedShard, ShardPlan
 from synnq_assets.shards.planning import plan_shards
 from synnq_assets.shards.probe import write_probe
 from synnq_assets.shards.seal import Steward, seal_shards
@@ -34,6 +41,7 @@ from synnq_assets.shards.tokenizer import train_tokenizer
 from synnq_assets.shards.verify import rewrap_data_key, verify_shard
 
 __all__ = [
+    "PLAN_KEY",
     "LineageRow",
     "PlannedDocument",
     "PlannedShard",
@@ -41,6 +49,7 @@ __all__ = [
     "Steward",
     "build_lineage_key",
     "find_document",
+    "list_documents",
     "list_shards",
     "plan_shards",
     "rewrap_data_key",

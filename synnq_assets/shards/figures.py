@@ -25,6 +25,7 @@ def build_figures(plan: "ShardPlan") -> dict[str, Any]:
         "num_documents_cut": len({d.doc_id for d in parts if d.num_parts > 1}),
         "holdout_documents": sum(len(doc_ids) for doc_ids in plan.holdout.values()),
         "holdout_tokens": sum(plan.holdout_tokens.values()),
+        "duplicates_left_out": {source: len(ids) for source, ids in plan.duplicates.items()},
         "max_deviation": max(misses, default=0.0),
         "num_beyond_tolerance": sum(miss > plan.settings.tolerance for miss in misses),
         "max_complexity_distance": max((s.complexity_distance for s in full), default=0.0),

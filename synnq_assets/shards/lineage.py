@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from synnq_assets.errors import ShardError
+from synnq_assets.shards.plan import PLAN_KEY, ShardPlan
 from synnq_assets.storage.objects import ObjectStore
 
 PREFIX = "shards/lineage"
+LISTED_ROWS = 1_000
 _DOCUMENT = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
 
 
@@ -120,7 +122,8 @@ def find_document(store: ObjectStore, document: str) -> list[LineageRow]:
         document: a doc_id, or at least 8 digits of one.
 
     Raises:
-        ShardError: not an id, unknown, ambiguous, or kept back in the holdout.
+        ShardError: not an id, unknown, ambiguous, kept back in the holdout, or left out because
+            another document has the same text (the message names it).
     """
     document = document.strip().lower()
     if not _DOCUMENT.fullmatch(document):
@@ -135,8 +138,42 @@ def find_document(store: ObjectStore, document: str) -> list[LineageRow]:
         for key in store.iter_keys("shards/holdout")
         for row in _read_matches(store, key, document, ("doc_id",))
     }
+    if not rows and not held:
+        _refuse_left_out(store, document)
     _refuse_unclear(document, rows, held)
     return sorted(rows, key=lambda row: row.part)
+
+
+def list_documents(store: ObjectStore, per_cell: int) -> list[LineageRow]:
+    """Return up to `per_cell` documents of each complete cell, to begin with: the lowest ids.
+
+    Raises:
+        ShardError: no cell is complete yet.
+    """
+    import pyarrow.parquet as pq
+
+    listed: list[LineageRow] = []
+    for key in store.iter_keys(PREFIX):
+        with pq.ParquetFile(store.local_path(key)) as file:
+            batches = file.iter_batches(batch_size=LISTED_ROWS)
+            rows = [LineageRow(**row) for row in next(batches).to_pylist()]
+        listed += [row for row in rows if row.part == 1][:per_cell]
+    if not listed:
+        raise ShardError("no cell is sealed yet; `signed_shards` has to be materialised first")
+    return listed
+
+
+def _refuse_left_out(store: ObjectStore, document: str) -> None:
+    if not store.has(PLAN_KEY):
+        return
+    plan = ShardPlan.from_bytes(store.get_bytes(PLAN_KEY))
+    for source, left_out in plan.duplicates.items():
+        for doc_id, stays in left_out.items():
+            if doc_id.startswith(document):
+                raise ShardError(
+                    f"document {doc_id} of {source} is in no shard: it has the same text as "
+                    f"document {stays}, which stays in its place; ask for that one"
+                )
 
 
 def _refuse_unclear(document: str, rows: Sequence[LineageRow], held: dict[str, str]) -> None:

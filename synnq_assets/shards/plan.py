@@ -4,7 +4,7 @@ A plan holds ids and counts, no text. Its bytes are JSON that anyone can read.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from synnq_assets.shards.content import digest_config
 from synnq_assets.shards.figures import build_figures
 
 FORMAT = "synnq-shard-plan-1"
+PLAN_KEY = "shards/plan.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class PlannedShard:
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """All shards of a generation by cell, and the documents kept back."""
+    """All shards of a generation by cell, the documents kept back, and those left out."""
 
     cells: dict[str, tuple[PlannedShard, ...]]
     holdout: dict[str, tuple[str, ...]]  # original cell -> doc_ids kept back
@@ -53,6 +54,8 @@ class ShardPlan:
     tokenizer_sha256: str
     config_sha256: str
     settings: ShardSettings
+    # source -> document left out -> the document of the same text that stays
+    duplicates: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Return the plan as JSON; equal plans give equal bytes."""

@@ -7,6 +7,7 @@ documents arrive changes nothing.
 import hmac
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from synnq_assets.settings.recipe import ShardSettings
 from synnq_assets.shards.cells import PackedRows, arrange_cells
 from synnq_assets.shards.complexity import Floats
 from synnq_assets.shards.content import build_leaf, build_shard_id, digest_config
+from synnq_assets.shards.duplicates import leave_out_duplicates
 from synnq_assets.shards.holdout import select_holdout
 from synnq_assets.shards.pack import Pool
 from synnq_assets.shards.plan import PlannedDocument, PlannedShard, ShardPlan
@@ -24,11 +26,9 @@ from synnq_assets.shards.survey import SurveyedDocument, measure_complexity, sur
 from synnq_assets.shards.tokenizer import load_tokenizer
 from synnq_assets.storage.files import hash_file
 
-SMALLEST_TARGET_TOKENS = 16
-
 
 def plan_shards(documents: Sequence[Path], tokenizer: Path, settings: ShardSettings) -> ShardPlan:
-    """Decide the shards of a generation: hold out, cut, roll up, pack, order, and name.
+    """Decide the shards of a generation: compare, hold out, cut, roll up, pack, order, and name.
 
     Memory holds one row per document and one batch of text; tokens wait in TMPDIR (4 bytes each).
 
@@ -40,13 +40,13 @@ def plan_shards(documents: Sequence[Path], tokenizer: Path, settings: ShardSetti
     Raises:
         ShardError: no document, a document that comes twice, or a file that cannot be read.
     """
-    if settings.target_tokens < SMALLEST_TARGET_TOKENS:
-        raise ShardError(f"target_tokens must be at least {SMALLEST_TARGET_TOKENS}")
     loaded = load_tokenizer(tokenizer)
     with TokenSpool() as spool:
-        surveyed = survey_documents(documents, loaded, settings.target_tokens, spool)
+        every = survey_documents(documents, loaded, settings.target_tokens, spool)
+        surveyed, duplicates = leave_out_duplicates(every)
         complexity = measure_complexity(surveyed, loaded.get_vocab_size(), spool)
-        return _build_plan(surveyed, complexity, spool, hash_file(tokenizer)[0], settings)
+        plan = _build_plan(surveyed, complexity, spool, hash_file(tokenizer)[0], settings)
+        return replace(plan, duplicates=duplicates)
 
 
 def _build_plan(

@@ -1,5 +1,6 @@
 """Read every document once: how many tokens, how complex, and where it may be cut."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +20,14 @@ from synnq_assets.shards.complexity import (
 )
 from synnq_assets.shards.cut import find_cuts
 from synnq_assets.shards.documents import build_cell_key, parse_cell_key, verify_document_id
+from synnq_assets.shards.duplicates import digest_text
 from synnq_assets.shards.spool import TokenSpool
 from synnq_assets.shards.tokenizer import iter_tokenized
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-COLUMNS = ("doc_id", "language", "domain", "text")
+COLUMNS = ("doc_id", "language", "domain", "source", "text")
 PART_SHARE = 0.5  # of the target: the most that a part of an oversized document holds
 
 
@@ -34,6 +36,8 @@ class SurveyedDocument:
     """One document, without its text."""
 
     doc_id: str
+    source: str
+    text_digest: bytes
     cell: str  # original cell
     num_tokens: int  # end of text included
     cuts: tuple[int, ...]  # token at which each part begins; (0,) for a document left whole
@@ -49,7 +53,7 @@ class SurveyedDocument:
 def survey_documents(
     documents: Sequence[Path], tokenizer: "Tokenizer", target_tokens: int, spool: TokenSpool
 ) -> list[SurveyedDocument]:
-    """Tokenise all documents into the spool, and return what packing needs, sorted by doc_id.
+    """Tokenise all documents into the spool, and return what packing needs, in their order.
 
     A document is cut only if it is larger than a shard; its parts are at most half a shard, so that
     they find room beside others.
@@ -70,6 +74,8 @@ def survey_documents(
         surveyed.append(
             SurveyedDocument(
                 doc_id=row["doc_id"],
+                source=sys.intern(row["source"]),
+                text_digest=digest_text(row["text"]),
                 cell=cell,
                 num_tokens=len(tokens),
                 cuts=cuts,
@@ -79,7 +85,7 @@ def survey_documents(
         )
     if not surveyed:
         raise ShardError("no document came in; materialise a curated corpus first")
-    return sorted(surveyed, key=lambda document: document.doc_id)
+    return surveyed
 
 
 def measure_complexity(

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 END_OF_TEXT_NAME = "<|endoftext|>"
-SMALLEST_VOCABULARY = 257  # 256 bytes and the end of text
 
 Tokens = npt.NDArray[np.uint32]
 
@@ -60,15 +59,10 @@ def train_tokenizer(documents: Sequence[Path], settings: TokenizerSettings, out:
         The SHA-256 (hex) of the file.
 
     Raises:
-        ShardError: no text came in, or the vocabulary cannot hold all bytes.
+        ShardError: no text came in.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    if settings.vocab_size < SMALLEST_VOCABULARY:
-        raise ShardError(
-            f"vocab_size is {settings.vocab_size}; a byte-level vocabulary needs at least "
-            f"{SMALLEST_VOCABULARY}"
-        )
     texts = _select_training_text(documents, settings.max_training_characters)
     if not any(texts):
         raise ShardError("no text to train a tokenizer on; materialise a curated corpus first")

@@ -1,10 +1,11 @@
+import dataclasses
 from collections import Counter
 
 import pyarrow.parquet as pq
 import pytest
 
 from synnq_assets.errors import ShardError
-from synnq_assets.shards import find_document, write_holdout
+from synnq_assets.shards import PLAN_KEY, find_document, list_documents, write_holdout
 from synnq_assets.storage import FolderStore
 
 from .campaign import build_campaign, build_rows
@@ -72,6 +73,27 @@ def test_a_held_out_document_is_said_to_be_held_out(campaign, store):
     doc_id = campaign.plan.holdout["de.law"][0]
     with pytest.raises(ShardError, match=r"kept back in the holdout of de\.law"):
         find_document(store, doc_id[:12])
+
+
+def test_a_document_left_out_as_a_duplicate_names_the_one_that_stays(campaign, tmp_path):
+    stays, left_out = campaign.plan.holdout["de.law"][0], "f" * 64
+    plan = dataclasses.replace(campaign.plan, duplicates={"mirror": {left_out: stays}})
+    store = FolderStore(tmp_path)
+    store.put_bytes(PLAN_KEY, plan.to_bytes())
+    with pytest.raises(ShardError, match=f"of mirror is in no shard: .*document {stays}"):
+        find_document(store, left_out[:10])
+
+
+def test_a_list_shows_a_few_documents_of_every_cell_that_are_found(campaign, store):
+    listed = list_documents(store, per_cell=2)
+    assert Counter(row.cell for row in listed) == {cell: 2 for cell in campaign.plan.cells}
+    for row in listed:
+        assert find_document(store, row.doc_id[:16])[0] == row
+
+
+def test_a_list_of_nothing_says_what_to_do(tmp_path):
+    with pytest.raises(ShardError, match="no cell is sealed yet; `signed_shards`"):
+        list_documents(FolderStore(tmp_path), per_cell=2)
 
 
 @pytest.mark.parametrize("text", ["", "1234567", "g" * 64, "a" * 65, "../../../etc/passwd"])

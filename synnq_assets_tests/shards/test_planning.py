@@ -161,6 +161,44 @@ def test_documents_that_come_twice_and_files_that_are_not_documents_are_refused(
         plan_shards([], campaign.tokenizer, SETTINGS)
 
 
+def list_places(plan):
+    """Return doc_id -> where it is."""
+    places = {d.doc_id: shard.cell for shard in iter_shards(plan) for d in shard.documents}
+    held = {doc_id: "holdout" for ids in plan.holdout.values() for doc_id in ids}
+    assert not places.keys() & held.keys()
+    return places | held
+
+
+def test_the_same_text_from_another_source_is_left_out_and_counted(campaign, tmp_path):
+    rows = build_rows()
+    held = campaign.plan.holdout["de.law"][0]
+    texts = {row["doc_id"]: row["text"] for row in rows}
+    copies = [build_document("de", "news", texts[held].replace(" ", "\n  "), number=7001)]
+    copies += [build_document("de", "law", rows[0]["text"], number=7002)]
+    copies += [build_document("de", "law", rows[0]["text"] + " Und mehr.", number=7003)]
+    for copy in copies:
+        copy["source"] = "mirror"
+    mirror = write_documents(tmp_path / "mirror.parquet", copies)
+    plan = plan_shards([*campaign.documents, mirror], campaign.tokenizer, SETTINGS)
+    places = list_places(plan)
+    pairs = [(held, copies[0]["doc_id"]), (rows[0]["doc_id"], copies[1]["doc_id"])]
+    left_out = {k: v for group in plan.duplicates.values() for k, v in group.items()}
+    assert left_out == {max(pair): min(pair) for pair in pairs}
+    assert all(min(pair) in places and max(pair) not in places for pair in pairs)
+    assert copies[2]["doc_id"] in places
+    assert len(places) + len(left_out) == len(rows) + len(copies)
+    counts = plan.figures()["duplicates_left_out"]
+    assert sum(counts.values()) == 2
+    assert counts == {source: len(ids) for source, ids in plan.duplicates.items()}
+    assert ShardPlan.from_bytes(plan.to_bytes()) == plan
+    again = plan_shards([mirror, *campaign.documents[::-1]], campaign.tokenizer, SETTINGS)
+    assert again.to_bytes() == plan.to_bytes()
+
+
+def test_without_a_second_source_nothing_is_left_out(campaign):
+    assert campaign.plan.figures()["duplicates_left_out"] == {}
+
+
 def test_a_holdout_that_takes_everything_is_refused(campaign):
     settings = SETTINGS.model_copy(update={"holdout_share": 1.0})
     with pytest.raises(ShardError, match="takes every document"):
