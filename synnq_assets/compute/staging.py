@@ -1,4 +1,7 @@
-"""A job folder: everything that a node needs, staged beside and renamed."""
+"""A job folder: everything that a node needs, staged beside and renamed.
+
+Inputs are copies, never links: what a payload does to its folder cannot reach the store.
+"""
 
 import os
 import shutil
@@ -8,7 +11,7 @@ from pathlib import Path
 
 from synnq_assets.errors import ComputeError, RecordError
 from synnq_assets.records.jobs import Progress
-from synnq_assets.storage.files import sync_folder
+from synnq_assets.storage.files import copy_file, sync_folder
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,6 @@ class StagedInputs:
     recipe: bytes  # canonical JSON
     checkpoint_files: Mapping[str, Path]
     shard_files: Mapping[str, Path]  # shard id -> sealed file
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def stage_job(job_dir: Path, inputs: StagedInputs) -> None:
@@ -44,9 +40,9 @@ def stage_job(job_dir: Path, inputs: StagedInputs) -> None:
         (building / "order.json").write_bytes(inputs.order)
         (building / "recipe.json").write_bytes(inputs.recipe)
         for name, path in inputs.checkpoint_files.items():
-            _link_or_copy(path, building / "inputs" / "checkpoint" / name)
+            copy_file(path, building / "inputs" / "checkpoint" / name)
         for shard_id, path in inputs.shard_files.items():
-            _link_or_copy(path, building / "inputs" / "shards" / f"{shard_id}.sealed")
+            copy_file(path, building / "inputs" / "shards" / f"{shard_id}.sealed")
         os.replace(building, job_dir)
         sync_folder(job_dir.parent)
     except OSError as error:

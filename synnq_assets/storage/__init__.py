@@ -1,6 +1,6 @@
 """Bytes at rest: files written whole, an object store, safetensors streamed.
 
-files.py     write beside and rename; hash a file
+files.py     write beside and rename; hash or copy a file; hold a lock
 objects.py   the object store contract
 folder.py    objects in a folder (the embedded default)
 tokens.py    the inside of a shard: token ids and document offsets

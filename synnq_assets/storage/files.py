@@ -1,8 +1,10 @@
 """Files that are either whole or absent."""
 
+import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +14,8 @@ from synnq_assets.errors import StorageError
 from synnq_assets.records.orders import FileDigest
 
 HASH_BLOCK_BYTES = 1 << 20
+COPY_BLOCK_BYTES = 1 << 20
+FICLONE = 0x40049409  # share blocks until one side writes; ioctl_ficlone(2)
 
 
 def sync_folder(folder: Path) -> None:
@@ -57,6 +61,45 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """
     with open_atomically(path, mode=mode) as file:
         file.write(data)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's content into a new, writable file: shared blocks where the disk can clone.
+
+    Never a hard link: whatever is written to the copy, the source stays as it is.
+
+    Raises:
+        OSError: `target` exists, or the disk is full or refuses.
+    """
+    with source.open("rb") as original, target.open("xb") as copy:
+        try:
+            fcntl.ioctl(copy.fileno(), FICLONE, original.fileno())
+        except OSError:  # another file system, or one that cannot clone
+            shutil.copyfileobj(original, copy, COPY_BLOCK_BYTES)
+
+
+@contextmanager
+def hold_lock(path: Path) -> Iterator[None]:
+    """Hold the lock that `path` stands for, alone among all processes and threads that ask.
+
+    Waits for whoever holds it; a holder that dies lets go. Source: flock(2).
+
+    Raises:
+        StorageError: the lock file cannot be created or locked.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StorageError(f"cannot open lock {path}: {error.strerror or error}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise StorageError(f"cannot lock {path}: {error.strerror or error}") from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def hash_file(path: Path) -> tuple[str, int]:

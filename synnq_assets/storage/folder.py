@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synnq_assets.errors import ObjectConflictError, ObjectNotFoundError, StorageError
-from synnq_assets.storage.files import hash_file, open_atomically, sync_folder, write_atomically
+from synnq_assets.storage.files import (
+    COPY_BLOCK_BYTES,
+    hash_file,
+    open_atomically,
+    sync_folder,
+    write_atomically,
+)
 from synnq_assets.storage.objects import ObjectStore, check_key
 
-COPY_BLOCK_BYTES = 1 << 20
+BLOB_MODE = 0o444  # write-once: nobody has a reason to open a blob for writing
 
 
 class FolderStore(ObjectStore):
@@ -27,7 +33,7 @@ class FolderStore(ObjectStore):
             if path.read_bytes() != data:
                 raise ObjectConflictError(f"{key} already holds other bytes; it is write-once")
             return
-        write_atomically(path, data)
+        write_atomically(path, data, mode=BLOB_MODE)
 
     def put_file(self, key: str, path: Path) -> None:  # noqa: D102
         target = self._path(key)
@@ -38,12 +44,13 @@ class FolderStore(ObjectStore):
         if path.is_relative_to(self.root):  # built in place by `reserve`: no second copy
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
+                path.chmod(BLOB_MODE)
                 os.replace(path, target)
                 sync_folder(target.parent)
             except OSError as error:
                 raise StorageError(f"cannot store {key}: {error.strerror}") from error
             return
-        with open_atomically(target) as out, path.open("rb") as file:
+        with open_atomically(target, mode=BLOB_MODE) as out, path.open("rb") as file:
             while block := file.read(COPY_BLOCK_BYTES):
                 out.write(block)
 
@@ -68,5 +75,8 @@ class FolderStore(ObjectStore):
 
     def reserve(self, key: str) -> Path:  # noqa: D102
         path = self.root / ".building" / check_key(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot reserve {key}: {error.strerror}") from error
         return path

@@ -67,4 +67,8 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def reserve(self, key: str) -> Path:
-        """Return a local path where a large blob may be built before `put_file`."""
+        """Return a local path where a large blob may be built before `put_file`.
+
+        Raises:
+            StorageError: the store refuses.
+        """

@@ -7,10 +7,11 @@ bf16 is held as the upper 16 bits of fp32, in uint16 arrays.
 Source: safetensors format, https://github.com/huggingface/safetensors (README, "Format").
 """
 
+import hashlib
 import os
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -18,9 +19,9 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from synnq_assets.errors import TensorFileError
+from synnq_assets.errors import StorageError, TensorFileError
 from synnq_assets.records.base import canonical_json, sha256_hex
-from synnq_assets.storage.files import open_atomically
+from synnq_assets.storage.files import HASH_BLOCK_BYTES, open_atomically
 from synnq_assets.storage.profile import (
     DTYPES,
     MAX_HEADER_BYTES,
@@ -107,6 +108,14 @@ class TensorFile(AbstractContextManager["TensorFile"]):
         """Return name -> (dtype, shape)."""
         return {name: (info.dtype, info.shape) for name, info in self.tensors.items()}
 
+    def hash_content(self) -> str:
+        """Return the SHA-256 (hex) of the whole file, through the descriptor that is read from."""
+        digest, offset = hashlib.sha256(), 0
+        while block := self._read_at(offset, HASH_BLOCK_BYTES):
+            digest.update(block)
+            offset += len(block)
+        return digest.hexdigest()
+
     def read_block(self, name: str, begin: int, end: int) -> Array:
         """Return elements [begin, end) of a tensor, flat, in the stored dtype.
 
@@ -182,23 +191,37 @@ class TensorWriter(AbstractContextManager["TensorWriter"]):
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare a file that appears at `path` only when every tensor was written."""
-        self._context = open_atomically(path)
+        self._stack = ExitStack()
         self._path = path
         self._header, self._expected = render_header(schema, metadata)
         self._next = 0
         self._remaining = 0
 
     def __enter__(self) -> "TensorWriter":
-        """Create the file beside its final name."""
-        self._file = self._context.__enter__()
-        self._file.write(self._header)
+        """Create the file beside its final name.
+
+        Raises:
+            StorageError: the disk is full or refuses; nothing is left behind.
+        """
+        with ExitStack() as stack:  # a header that does not fit takes the file with it
+            self._file = stack.enter_context(open_atomically(self._path))
+            self._write(self._header)
+            self._stack = stack.pop_all()
         return self
+
+    def _write(self, data: bytes | memoryview) -> None:
+        # named here: with several writers open, the error passes through the others as well
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise StorageError(f"cannot write {self._path}: {error.strerror or error}") from error
 
     def append(self, name: str, values: Array) -> None:
         """Append a block of a tensor, in name order; a tensor may come in several blocks.
 
         Raises:
             TensorFileError: out of order, or more data than declared.
+            StorageError: the disk is full or refuses.
         """
         if self._remaining == 0:
             if self._next >= len(self._expected) or self._expected[self._next][0] != name:
@@ -208,7 +231,7 @@ class TensorWriter(AbstractContextManager["TensorWriter"]):
         data = np.ascontiguousarray(values)
         if self._expected[self._next - 1][0] != name or data.nbytes > self._remaining:
             raise TensorFileError(f"{self._path.name}: {name} has more data than declared")
-        self._file.write(data.data if data.nbytes else b"")
+        self._write(data.data if data.nbytes else b"")
         self._remaining -= data.nbytes
 
     def __exit__(
@@ -220,6 +243,6 @@ class TensorWriter(AbstractContextManager["TensorWriter"]):
         """Rename into place if every tensor is complete; else leave nothing behind."""
         if kind is None and (self._next != len(self._expected) or self._remaining):
             error = TensorFileError(f"{self._path.name}: not every declared tensor was written")
-            self._context.__exit__(type(error), error, None)
+            self._stack.__exit__(type(error), error, None)
             raise error
-        return self._context.__exit__(kind, value, trace)
+        return self._stack.__exit__(kind, value, trace)
