@@ -9,6 +9,14 @@ from synnq_assets.errors import AggregationError
 
 
 @dataclass(frozen=True)
+class PinnedFile:
+    """Where a file lies, and the SHA-256 that a signed record gives of it."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One accepted submission.
 
@@ -27,7 +35,7 @@ class Candidate:
     node_id: str
     assignment_id: str
     submission_sha256: str
-    update: Path
+    update: PinnedFile
     num_tokens: int
     cell_tokens: Mapping[str, int]
     score: float

@@ -1,10 +1,11 @@
 """One round: weights, two streamed passes over the files, and the next checkpoint.
 
-Pass 1 measures every update (norms per tensor, Gram matrix). Pass 2 reads base, momentum and
-updates again, block by block: clip, combine by the rule, outer step, write. What is held at a time
-is one block of each file, whatever the model's size. All sums run in canonical order and float64;
-results are rounded to float32 once. So the same inputs give the same bytes, in whichever order
-they arrived.
+Every file is hashed before it counts, through the descriptor that it is then read from. Pass 1
+measures every update (norms per tensor, Gram matrix). Pass 2 reads base, momentum and updates
+again, block by block: clip, combine by the rule, outer step, write. What is held at a time is one
+block of each file, whatever the model's size. All sums run in canonical order and float64; results
+are rounded to float32 once. So the same inputs give the same bytes, in whichever order they
+arrived.
 
 Shapes: T tensors, N submissions, B elements of a tile.
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from synnq_assets.aggregation.candidates import Candidate, order_candidates
+from synnq_assets.aggregation.candidates import Candidate, PinnedFile, order_candidates
 from synnq_assets.aggregation.clipping import build_clip_factors
 from synnq_assets.aggregation.geometry import (
     TILE_ELEMENTS,
@@ -80,8 +81,8 @@ class _Plan:
 
 def aggregate_round(
     *,
-    base: Path,
-    outer_state: Path | None,
+    base: PinnedFile,
+    outer_state: PinnedFile | None,
     candidates: Sequence[Candidate],
     settings: AggregationSettings,
     out_dir: Path,
@@ -97,8 +98,9 @@ def aggregate_round(
 
     Raises:
         SettingsError: unknown rule or optimiser, or their parameters are wrong.
-        AggregationError: no candidate, all weights zero, the rule's condition fails, files disagree
-            in schema, hold NaN or infinity, or end too early. The parent is untouched.
+        AggregationError: no candidate, all weights zero, the rule's condition fails, a file is not
+            the one that was recorded, or files disagree in schema, hold NaN or infinity, or end
+            too early. The parent is untouched.
         StorageError: the disk refuses; nothing was published.
     """
     started = time.perf_counter()

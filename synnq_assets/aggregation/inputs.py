@@ -1,14 +1,13 @@
-"""The files of a round, opened side by side, after their schemas were found to agree."""
+"""The files of a round, opened side by side, after digests and schemas were found to agree."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from synnq_assets.aggregation.candidates import Candidate
+from synnq_assets.aggregation.candidates import Candidate, PinnedFile
 from synnq_assets.aggregation.outer.base import OuterOptimizer
 from synnq_assets.errors import AggregationError, TensorFileError
 from synnq_assets.storage.tensors import TensorFile
@@ -51,11 +50,18 @@ class RoundInputs:
         return sum(info.num_elements for info in self.base.file.tensors.values())
 
 
-def _open(stack: ExitStack, label: str, path: Path) -> OpenedUpdate:
+def _open(stack: ExitStack, label: str, pinned: PinnedFile) -> OpenedUpdate:
     try:
-        return OpenedUpdate(label, stack.enter_context(TensorFile(path)))
+        file = stack.enter_context(TensorFile(pinned.path))
     except TensorFileError as error:
         raise AggregationError(f"{label} cannot be used: {error}") from error
+    found = file.hash_content()
+    if found != pinned.sha256:
+        raise AggregationError(
+            f"{label} is not what was recorded: {pinned.path} has SHA-256 {found[:12]}…, its "
+            f"signed record says {pinned.sha256[:12]}…; find out who changed it and restore it"
+        )
+    return OpenedUpdate(label, file)
 
 
 def _verify_schema(base: TensorFile, other: OpenedUpdate, dtypes: tuple[str, ...]) -> None:
@@ -74,16 +80,17 @@ def _verify_schema(base: TensorFile, other: OpenedUpdate, dtypes: tuple[str, ...
 
 def open_inputs(
     stack: ExitStack,
-    base: Path,
-    outer_state: Path | None,
+    base: PinnedFile,
+    outer_state: PinnedFile | None,
     candidates: Sequence[Candidate],
     outer: OuterOptimizer,
 ) -> RoundInputs:
     """Open every file; `stack` closes them.
 
     Raises:
-        AggregationError: a file breaks the strict profile, or differs from the base in a tensor's
-            name, shape or dtype; or the outer state belongs to another optimiser.
+        AggregationError: a file has another digest than its signed record gives, breaks the strict
+            profile, or differs from the base in a tensor's name, shape or dtype; or the outer
+            state belongs to another optimiser.
     """
     base_file = _open(stack, "the base checkpoint", base)
     _verify_schema(base_file.file, base_file, ("F32",))

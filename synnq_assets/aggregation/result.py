@@ -9,9 +9,11 @@ import psutil
 
 from synnq_assets.aggregation.candidates import Candidate
 from synnq_assets.aggregation.geometry import Float64, UpdateGeometry
+from synnq_assets.aggregation.rules import build_rule
 from synnq_assets.aggregation.weights import Weight
 from synnq_assets.records.orders import FileDigest
 from synnq_assets.records.rounds import Contribution
+from synnq_assets.settings.base import Variant
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,10 @@ def build_contributions(
         )
         for i, (candidate, weight) in enumerate(zip(candidates, weights, strict=True))
     )
+
+
+def describe_tolerance(rule: Variant, contributions: Sequence[Contribution]) -> str:
+    """Return how many bad submissions the rule withstood in a round, of those that weighed in."""
+    weights_N = np.array([item.weight for item in contributions if item.weight > 0])
+    num_tolerated = build_rule(rule).count_tolerated(weights_N) if len(weights_N) else 0
+    return f"{num_tolerated} faulty of {len(weights_N)}"

@@ -6,7 +6,13 @@ from typing import Any
 
 import dagster as dg
 
-from synnq_assets.aggregation import AggregationResult, Candidate, aggregate_round
+from synnq_assets.aggregation import (
+    AggregationResult,
+    Candidate,
+    PinnedFile,
+    aggregate_round,
+    describe_tolerance,
+)
 from synnq_assets.defs.partitions import BY_ROUND, rounds
 from synnq_assets.defs.recording import build_result, read_tag, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
@@ -16,6 +22,7 @@ from synnq_assets.records.identifiers import parse_round_key
 from synnq_assets.records.orders import CheckpointRef, FileDigest, digest_files
 from synnq_assets.records.rounds import CheckpointRecord
 from synnq_assets.records.submissions import Verdict
+from synnq_assets.settings.recipe import AggregationSettings
 from synnq_assets.storage.files import describe_file
 from synnq_assets.trust import Home
 from synnq_assets.trust.campaign import INITIAL_ROUND
@@ -64,14 +71,23 @@ def build_candidate(opened: Home, verdict: Verdict, round_key: str) -> Candidate
     """Return what aggregation needs to know about one accepted submission.
 
     Its age counts from its order's deadline, so that a replay finds the same weights.
+
+    Raises:
+        AggregationError: its verdict says nothing of an update.
     """
+    if verdict.update_sha256 is None:
+        raise AggregationError(
+            f"the verdict on {verdict.assignment_id} gives no digest of an update"
+        )
     deadline_at = opened.campaign.get_order(verdict.assignment_id).deadline_at
     folder = f"rounds/{verdict.round}/submissions/{verdict.assignment_id}"
     return Candidate(
         node_id=verdict.node_id,
         assignment_id=verdict.assignment_id,
         submission_sha256=verdict.submission_sha256,
-        update=opened.store.local_path(f"{folder}/update.safetensors"),
+        update=PinnedFile(
+            opened.store.local_path(f"{folder}/update.safetensors"), verdict.update_sha256
+        ),
         num_tokens=verdict.num_tokens,
         cell_tokens=verdict.cell_tokens,
         score=verdict.score,
@@ -94,6 +110,15 @@ def select_verdicts(opened: Home, round_key: str, frozen: str | None) -> list[Ve
     return chosen
 
 
+def pin_files(opened: Home, parent: CheckpointRecord) -> dict[str, PinnedFile]:
+    """Return a checkpoint's files by name, each with the digest in its signed record."""
+    folder = f"checkpoints/{parent.checkpoint.checkpoint_sha256}"
+    return {
+        file.name: PinnedFile(opened.store.local_path(f"{folder}/{file.name}"), file.sha256)
+        for file in (*parent.checkpoint.files, *parent.outer_files)
+    }
+
+
 def aggregate(
     opened: Home, round_key: str, folder: Path, frozen: str | None
 ) -> tuple[CheckpointRecord, AggregationResult]:
@@ -103,12 +128,11 @@ def aggregate(
     parent = opened.campaign.find_checkpoint(base.parent_round) if base else None
     if base is None or parent is None:
         raise AggregationError(f"round {round_key} was not opened; run round_base")
-    parent_folder = f"checkpoints/{parent.checkpoint.checkpoint_sha256}"
-    has_outer = bool(parent.outer_files)
+    files = pin_files(opened, parent)
     verdicts = select_verdicts(opened, round_key, frozen)
     result = aggregate_round(
-        base=opened.store.local_path(f"{parent_folder}/{MODEL}"),
-        outer_state=opened.store.local_path(f"{parent_folder}/{OUTER}") if has_outer else None,
+        base=files[MODEL],
+        outer_state=files.get(OUTER),
         candidates=[build_candidate(opened, v, round_key) for v in verdicts],
         settings=recipe.aggregation,
         out_dir=folder,
@@ -167,12 +191,18 @@ def global_checkpoint(
     return build_result(
         deed,
         sha256=record.checkpoint.checkpoint_sha256,
-        metadata={**describe_checkpoint(record), **(describe_result(result) if result else {})},
+        metadata={
+            **describe_checkpoint(record, opened.settings.recipe.aggregation),
+            **(describe_result(result) if result else {}),
+        },
     )
 
 
-def describe_checkpoint(record: CheckpointRecord) -> dict[str, Any]:
-    """Return a checkpoint's metadata for the web page."""
+def describe_checkpoint(record: CheckpointRecord, settings: AggregationSettings) -> dict[str, Any]:
+    """Return a checkpoint's metadata for the web page.
+
+    A weight is the product of tokens, decay, domain and score, over the round's sum of products.
+    """
     columns = (
         *("assignment", "weight", "tokens", "decay", "domain", "score"),
         *("norm", "clipped", "cosine", "late by"),
@@ -190,6 +220,7 @@ def describe_checkpoint(record: CheckpointRecord) -> dict[str, Any]:
         "parent": record.parent_checkpoint_sha256 or "none: random initialisation",
         "parent round": record.parent_round or "-",
         "rule": record.rule,
+        "tolerates": describe_tolerance(settings.rule, record.contributions),
         "outer optimizer": record.outer_optimizer,
         "trained tokens": record.tokens_total,
         "update norm": record.update_norm,

@@ -96,3 +96,12 @@ class Verdict(Record):
     def reasons(self) -> tuple[str, ...]:
         """Why it was refused; empty where accepted."""
         return tuple(f"{check.name}: {check.reason}" for check in self.checks if not check.passed)
+
+    @property
+    def update_sha256(self) -> str | None:
+        """SHA-256 of the update as the duplicate check measured it; None where none was read."""
+        for check in self.checks:
+            if check.name == "duplicate":
+                found = check.figures.get("update_sha256")
+                return found if isinstance(found, str) and found != "none" else None
+        return None

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from synnq_assets.aggregation import Candidate
+from synnq_assets.aggregation import Candidate, PinnedFile
 from synnq_assets.records.base import sha256_hex
+from synnq_assets.storage.files import describe_file
 from synnq_assets.storage.tensors import TensorFile, TensorWriter, float32_to_bf16
 
 
@@ -26,13 +27,18 @@ def read_tensors(path: Path) -> dict:
         }
 
 
+def pin(path: Path) -> PinnedFile:
+    """A file as it stands; one that is missing gets a digest that nothing has."""
+    return PinnedFile(path, describe_file(path).sha256 if path.exists() else "0" * 64)
+
+
 def make_candidate(folder: Path, name: str, tensors: dict, *, dtype="BF16", **changes) -> Candidate:
     """A candidate whose digest, and so whose place, follows from its name."""
     fields = {
         "node_id": name,
         "assignment_id": f"r0001.{name}.1",
         "submission_sha256": sha256_hex(name.encode()),
-        "update": write_tensors(folder / f"{name}.safetensors", tensors, dtype=dtype),
+        "update": pin(write_tensors(folder / f"{name}.safetensors", tensors, dtype=dtype)),
         "num_tokens": 1000,
         "cell_tokens": {"de.law": 1000},
         "score": 1.0,

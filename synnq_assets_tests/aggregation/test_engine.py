@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from synnq_assets.settings.base import Variant
 from synnq_assets.settings.recipe import AggregationSettings
 from synnq_assets.storage.files import describe_file
 
-from .makers import make_candidate, read_tensors, write_tensors
+from .makers import make_candidate, pin, read_tensors, write_tensors
 
 MEAN = Variant(name="mean")
 AVERAGE = Variant(name="average")
@@ -24,8 +25,8 @@ def options(**changes):
 
 def run(tmp_path, base, candidates, *, outer_state=None, out="out", **changes):
     return aggregate_round(
-        base=base,
-        outer_state=outer_state,
+        base=pin(base),
+        outer_state=None if outer_state is None else pin(outer_state),
         candidates=candidates,
         settings=options(**changes),
         out_dir=tmp_path / out,
@@ -241,7 +242,8 @@ def test_an_update_in_half_precision_is_refused(tmp_path, base):
 
     candidate = make_candidate(tmp_path, "one", noisy(1))
     half = {"a": ("F16", np.ones((2, 2))), "b": ("F16", np.ones(1))}
-    write_atomically(candidate.update, encode_tensors(half))
+    write_atomically(candidate.update.path, encode_tensors(half))
+    candidate = replace(candidate, update=pin(candidate.update.path))
     refuse(tmp_path, base, [candidate], r"a is F16 \[2, 2\], expected BF16 or F32")
 
 
@@ -280,7 +282,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path, monkeypatch):
 
     def measure_then_cut(*arguments):
         geometry = measure(*arguments)
-        os.truncate(candidate.update, candidate.update.stat().st_size - 20)
+        os.truncate(candidate.update.path, candidate.update.path.stat().st_size - 20)
         return geometry
 
     monkeypatch.setattr(engine, "measure_updates", measure_then_cut)
@@ -289,14 +291,14 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path, monkeypatch):
 
 def test_a_cut_file_is_refused(tmp_path, base):
     candidate = make_candidate(tmp_path, "one", noisy(1))
-    os.truncate(candidate.update, candidate.update.stat().st_size - 1)
+    os.truncate(candidate.update.path, candidate.update.path.stat().st_size - 1)
     refuse(tmp_path, base, [candidate], "the update of one .* cannot be used: .* declared")
 
 
 def test_missing_files_are_named(tmp_path, base):
     candidate = make_candidate(tmp_path, "one", noisy(1))
     refuse(tmp_path, tmp_path / "none", [candidate], "the base checkpoint cannot be used")
-    candidate.update.unlink()
+    candidate.update.path.unlink()
     refuse(tmp_path, base, [candidate], "the update of one .* cannot be used")
 
 
