@@ -3,7 +3,8 @@
 Loss is taken of the base checkpoint and of base + probe_step * update, on rows that no node has
 seen. The score is 1 where the loss does not rise, and falls to 0 at the largest accepted rise.
 
-The whole model is held in memory once; where that is too much, the operator sets no probe.
+The whole model is held in memory once; where that is too much, the recipe sets `intake.probe` to
+false, and every score is 1.
 
 Source: the proxy step and loss score of Gauntlet, arXiv:2505.21684.
 """
@@ -26,7 +27,7 @@ class ProbeCheck(Check):
     needs: ClassVar[tuple[str, ...]] = ("finite",)
 
     def examine(self, case: Case) -> Outcome:  # noqa: D102 - contract in the base
-        if case.intake.probe is None:
+        if not case.intake.settings.probe:
             return passed(skipped=True, score=1.0)
         rows_BT = read_probe(case)
         before, after = _measure(case, rows_BT)
