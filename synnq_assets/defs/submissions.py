@@ -12,11 +12,12 @@ from synnq_assets.defs.partitions import round_site
 from synnq_assets.defs.recording import AUDIT_INDEX, build_result, read_tag, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.shards import PROBE
+from synnq_assets.errors import SubmissionError
 from synnq_assets.federation import Registry
 from synnq_assets.records.base import now_at
 from synnq_assets.records.orders import Order
 from synnq_assets.records.submissions import Verdict
-from synnq_assets.storage.files import describe_file
+from synnq_assets.storage.files import describe_file, hold_lock
 from synnq_assets.submissions import (
     ARRIVAL_FILE,
     Intake,
@@ -57,42 +58,70 @@ def store_submission(opened: Home, source: Path, order: Order) -> Received:
 
 def list_known_digests(opened: Home, assignment_id: str) -> dict[str, str]:
     """Return digest -> assignment for what other assignments brought that were judged before."""
+    verdicts = [
+        verdict
+        for round_key in opened.campaign.list_rounds()
+        for verdict in opened.campaign.list_verdicts(round_key)
+        if verdict.assignment_id != assignment_id
+    ]
     known: dict[str, str] = {}
-    for key in opened.store.iter_keys("quarantine"):
-        _, _, owner, name = key.split("/")
-        if owner == assignment_id or opened.campaign.find_verdict(owner) is None:
-            continue
-        if name in {"submission.json", "update.safetensors"}:
-            known[describe_file(opened.store.local_path(key)).sha256] = owner
+    for verdict in sorted(verdicts, key=lambda verdict: verdict.decided_at):
+        for sha256 in (verdict.submission_sha256, verdict.update_sha256):
+            if sha256 is not None:
+                known.setdefault(sha256, verdict.assignment_id)  # who brought it first
     return known
 
 
+def find_probe(opened: Home) -> Path | None:
+    """Return where the probe lies, or None where the recipe asks for none.
+
+    Raises:
+        SubmissionError: the recipe asks for a probe, and none was made.
+    """
+    if not opened.settings.recipe.intake.probe:
+        return None
+    if not opened.store.has(PROBE):
+        raise SubmissionError(
+            f"intake.probe is on, but the store holds no {PROBE}; materialise shard_plan, which "
+            "makes it"
+        )
+    return opened.store.local_path(PROBE)
+
+
 def judge(opened: Home, order: Order) -> Verdict:
-    """Return the verdict on an order's quarantined submission; judged once, then remembered."""
-    held = opened.campaign.find_verdict(order.assignment_id)
-    if held is not None:
-        return held
+    """Return the verdict on an order's quarantined submission; judged once, then remembered.
+
+    One at a time: what is judged next must know what was accepted before, or of two copies both
+    would pass.
+    """
+    with hold_lock(opened.path / "intake.lock"):
+        held = opened.campaign.find_verdict(order.assignment_id)
+        if held is not None:
+            return held
+        verdict = judge_submission(build_intake(opened, order))
+        if verdict.decision == "accepted":
+            promote_submission(opened.store, order.round, order.assignment_id)
+        opened.campaign.put_verdict(verdict, opened.coordinator)
+    return verdict
+
+
+def build_intake(opened: Home, order: Order) -> Intake:
+    """Return what the judgement of an order's submission starts from."""
     arrival = f"{quarantine_key(order.round, order.assignment_id)}/{ARRIVAL_FILE}"
     base = f"checkpoints/{order.base.checkpoint_sha256}/model.safetensors"
     recipe = opened.settings.recipe
-    verdict = judge_submission(
-        Intake(
-            folder=opened.store.local_path(arrival).parent,
-            order=order,
-            node=Registry(opened.ledger).get(order.node_id),
-            keyring=opened.ledger.keyring,
-            base_model=opened.store.local_path(base),
-            settings=recipe.intake,
-            recipe=recipe,
-            known_digests=list_known_digests(opened, order.assignment_id),
-            probe=opened.store.local_path(PROBE) if opened.store.has(PROBE) else None,
-            received_at=now_at(),
-        )
+    return Intake(
+        folder=opened.store.local_path(arrival).parent,
+        order=order,
+        node=Registry(opened.ledger).get(order.node_id),
+        keyring=opened.ledger.keyring,
+        base_model=opened.store.local_path(base),
+        settings=recipe.intake,
+        recipe=recipe,
+        known_digests=list_known_digests(opened, order.assignment_id),
+        probe=find_probe(opened),
+        received_at=now_at(),
     )
-    if verdict.decision == "accepted":
-        promote_submission(opened.store, order.round, order.assignment_id)
-    opened.campaign.put_verdict(verdict, opened.coordinator)
-    return verdict
 
 
 @dg.asset(

@@ -12,6 +12,7 @@ exchanged between the look and the copy.
 import os
 import shutil
 import stat
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ EXPECTED_FILES = (SUBMISSION_FILE, UPDATE_FILE, LOG_FILE, DIAGNOSTICS_FILE)
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_TABLE_BYTES = 64 << 20
 MAX_LISTED = 16
+MAX_SCANNED = 10_000  # names of an outbox that are looked at
 COPY_BLOCK_BYTES = 1 << 20
 
 
@@ -99,17 +101,23 @@ def _copy_regular(source: Path, target: Path, limit: int) -> str | None:
 
 
 def _list_strangers(source: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    """Return what else lies in an outbox: a few names, and how many more of those looked at."""
     try:
-        names = sorted(name for name in os.listdir(source) if name not in EXPECTED_FILES)
+        with os.scandir(source) as entries:
+            names = [entry.name for entry in islice(entries, MAX_SCANNED)]
     except OSError as error:
         raise SubmissionError(f"cannot list outbox {source}: {error.strerror}") from error
-    for number, name in enumerate(names[:MAX_LISTED]):
+    strangers = sorted(name for name in names if name not in EXPECTED_FILES)
+    found: dict[str, str] = {}
+    for number, name in enumerate(strangers[:MAX_LISTED]):
         try:
             shown = check_key(name)
         except StorageError:
             shown = f"(name {number} is not shown)"
         found[shown] = "is not part of a submission"
+    if num_others := len(strangers) - len(strangers[:MAX_LISTED]):
+        at_least = "at least " if len(names) == MAX_SCANNED else ""
+        found["(others)"] = f"{at_least}{num_others} more that are not part of a submission"
     return found
 
 
@@ -172,10 +180,15 @@ def _store_arrival(
 
 
 def _verify_same(source: Path, store: ObjectStore, prefix: str) -> None:
-    held, offered = f"{prefix}/{SUBMISSION_FILE}", source / SUBMISSION_FILE
-    if not store.has(held) or offered.is_symlink() or not offered.is_file():
+    held = f"{prefix}/{SUBMISSION_FILE}"
+    if not store.has(held):
         return
-    if hash_file(store.local_path(held)) != hash_file(offered):
+    offered = store.reserve(f"{held}.again")  # copied first: what a stranger holds has no end
+    if _copy_regular(source / SUBMISSION_FILE, offered, MAX_MANIFEST_BYTES) is not None:
+        return
+    is_same = hash_file(store.local_path(held)) == hash_file(offered)
+    offered.unlink(missing_ok=True)
+    if not is_same:
         raise ObjectConflictError(
             f"{prefix} already holds another submission; the first one counts, refuse this one"
         )

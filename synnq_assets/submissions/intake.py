@@ -55,7 +55,8 @@ class Intake:
         settings: thresholds.
         recipe: of the campaign; gives the model and the optimiser's constants.
         known_digests: SHA-256 of envelopes and updates that came earlier -> their assignment.
-        probe: `.npy` of held-out token rows [B, T], uint16 or uint32; None skips the probe.
+        probe: `.npy` of held-out token rows [B, T], uint16 or uint32; None only where the settings
+            ask for no probe.
         received_at: when it arrived.
     """
 

@@ -23,12 +23,17 @@ def judge_submission(intake: Intake) -> Verdict:
 
     Raises:
         SubmissionError: intake itself cannot work: the order and the node do not belong together,
-            or the base checkpoint, the probe or the quarantine folder cannot be read.
+            the settings ask for a probe and none is given, or the base checkpoint, the probe or
+            the quarantine folder cannot be read.
     """
     order = intake.order
     if intake.node.node_id != order.node_id:
         raise SubmissionError(
             f"order {order.assignment_id} is for {order.node_id}, not for {intake.node.node_id}"
+        )
+    if intake.settings.probe and intake.probe is None:
+        raise SubmissionError(
+            f"intake.probe is on, but {order.assignment_id} is judged without one"
         )
     case = Case(intake)
     results: dict[str, CheckResult] = {}

@@ -217,7 +217,7 @@ class World:
             "node": self.node,
             "keyring": self.keyring,
             "base_model": self.base_model,
-            "settings": self.recipe.intake,
+            "settings": self.recipe.intake.model_copy(update={"probe": probe}),
             "recipe": self.recipe,
             "known_digests": {},
             "probe": self.probe if probe else None,

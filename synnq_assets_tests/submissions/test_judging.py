@@ -72,7 +72,7 @@ def test_honest_work_is_accepted_with_every_figure(world, tmp_path):
     assert Verdict.parse(verdict.canonical_bytes()) == verdict
 
 
-def test_without_a_probe_the_score_is_one(world, tmp_path):
+def test_where_the_recipe_asks_for_no_probe_the_score_is_one(world, tmp_path):
     verdict = world.judge(world.submit(tmp_path / "in"))
     assert verdict.decision == "accepted"
     assert by_name(verdict)["probe"].figures == {"skipped": True, "score": 1.0}
@@ -271,7 +271,7 @@ def test_a_folder_in_place_of_a_file_is_refused(world, tmp_path):
 
 def test_an_oversized_update_is_refused_unread(world, tmp_path):
     folder = world.submit(tmp_path / "in")
-    tight = world.recipe.intake.model_copy(update={"max_update_bytes": 1000})
+    tight = world.recipe.intake.model_copy(update={"max_update_bytes": 1000, "probe": False})
     refuse(world.judge(folder, settings=tight), "files", "bytes; at most 1000 are read")
 
 
@@ -593,6 +593,13 @@ def test_an_unusable_probe_is_our_fault(world, tmp_path, rows, match):
     bad = replace(world, probe=probe)
     with pytest.raises(SubmissionError, match=match):
         bad.judge(bad.submit(tmp_path / "in"), probe=True)
+
+
+def test_a_missing_probe_is_our_fault_where_the_recipe_asks_for_one(world, tmp_path):
+    folder = world.submit(tmp_path / "in")
+    says = r"intake.probe is on, but r0002.uni-torino.1 is judged without one"
+    with pytest.raises(SubmissionError, match=says):
+        world.judge(folder, settings=world.recipe.intake)
 
 
 def test_a_missing_quarantine_folder_is_our_fault(world, tmp_path):
