@@ -57,6 +57,7 @@ def build_settings(
         raw["release"]["every_rounds"] = num_rounds
     if corpus is not None:
         params = {"path": str(corpus.absolute()), "files": files, "max_documents": max_documents}
+        raw["aggregation"]["target_mix"] = {}  # names the sectors of the recipe's own sources
         raw["corpus"]["sources"] = [{"name": "directory", "kind": "directory", "params": params}]
         raw["corpus"]["licences"] += ["LicenseRef-DE-UrhG-5", "LicenseRef-EE-AutOS-5"]
         languages = "bg cs da de el en es et fi fr hr hu it lt lv nl pl pt ro sk sl sv"
