@@ -45,5 +45,5 @@ def show(
 def verify(home: HomeOption = DEFAULT_HOME) -> None:
     """Recompute every hash of the log and check every signed head."""
     opened = open_home(home)
-    size, root = opened.audit.verify(opened.keyring)
+    size, root = opened.audit.verify(opened.log_verifier)
     typer.echo(f"audit log is consistent: {size} entries, root {root}")

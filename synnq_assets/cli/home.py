@@ -27,8 +27,12 @@ def open_home(path: Path) -> Home:
 
 
 def grant_own_keys(home: Home) -> None:
-    """Let the coordinator's own steward and release keys sign in their roles."""
+    """Let the coordinator's own steward, release and log keys sign in their roles."""
     registry = Registry(home.ledger)
-    with home.audit.act("grant_keys", "steward, release", actor="coordinator"):
+    with home.audit.act("grant_keys", "steward, release, log", actor="coordinator"):
         registry.grant_key("steward", "steward", home.steward.public_key, home.coordinator)
         registry.grant_key("release", "release", home.release_key.public_key, home.coordinator)
+        registry.grant_key("log", "log", home.log_keys.ed25519.public_key, home.coordinator)
+        registry.grant_key(
+            "log-ml-dsa-44", "log", home.log_keys.ml_dsa_44.public_key, home.coordinator
+        )

@@ -4,7 +4,7 @@ import dagster as dg
 
 from synnq_assets.defs.recording import AUDIT_INDEX, build_result, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
-from synnq_assets.errors import AuditError
+from synnq_assets.errors import TrustError
 from synnq_assets.trust import Home
 from synnq_assets.trust.audit import AuditEntry
 
@@ -29,7 +29,7 @@ def audit_log(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mater
     """The append-only log, every hash recomputed and every signed head checked."""
     opened = home.open()
     with recorded(context, opened, "audit_log") as deed:
-        size, root = opened.audit.verify(opened.keyring)
+        size, root = opened.audit.verify(opened.log_verifier)
         deed.details.update(sha256=root, size=size)
     last = list(opened.audit.iter_entries())[-20:]
     rows = [(k, e.phase, e.action, e.subject, e.actor, e.logged_at.isoformat()) for k, e in last]
@@ -101,8 +101,8 @@ def agrees_with_dagster(
     """The audit log and Dagster's event log tell the same story, both ways."""
     opened = home.open()
     try:
-        opened.audit.verify(opened.keyring)
-    except AuditError as error:
+        opened.audit.verify(opened.log_verifier)
+    except TrustError as error:
         return dg.AssetCheckResult(passed=False, description=str(error))
     problems = compare_with_events(opened, context.instance)
     return dg.AssetCheckResult(

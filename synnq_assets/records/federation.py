@@ -5,11 +5,17 @@ from typing import ClassVar, Literal
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from synnq_assets.records.base import Record, UtcTime
-from synnq_assets.records.identifiers import AssignmentId, NodeId, RoundKey, Sha256
+from synnq_assets.records.identifiers import (
+    AssignmentId,
+    NodeId,
+    RoundKey,
+    Sha256,
+    build_assignment_id,
+)
 from synnq_assets.records.orders import LrSegment
 
 Accelerator = Literal["rocm", "cuda", "cpu"]
-Role = Literal["coordinator", "steward", "release", "node"]
+Role = Literal["coordinator", "steward", "release", "log", "node"]
 
 
 class ParticipationAgreement(Record):
@@ -114,13 +120,22 @@ class Allocation(Record):
     objective: float
     solver: str
 
+    @property
+    def assignments(self) -> dict[str, tuple[str, ...]]:
+        """The orders that follow from it: assignment id -> shard ids."""
+        return {
+            build_assignment_id(self.round, row.node_id, 1): row.shard_ids
+            for row in self.nodes
+            if row.shard_ids
+        }
+
 
 class Reassignment(Record):
-    """Shards of a lost assignment, handed to another node."""
+    """Shards of a lost assignment, handed to other nodes; their orders follow from it."""
 
     kind: ClassVar[str] = "reassignment"
 
     lost: AssignmentId
-    replacements: tuple[AssignmentId, ...]
+    replacements: dict[AssignmentId, tuple[Sha256, ...]]  # new order -> shards that it takes over
     reason: str
     decided_at: UtcTime

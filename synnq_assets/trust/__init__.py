@@ -6,7 +6,8 @@ In: records and keys. Out: signed envelopes, sealed shards, an append-only log.
     keyring.py     which key may sign in which role
     envelopes.py   DSSE envelopes over in-toto statements
     sealing.py     shards encrypted to one node: AES-256-GCM chunks, data key wrapped by HPKE
-    audit.py       the Merkle log: intent before the act, result after
+    audit/         the Merkle log: intent before the act, result after; heads, receipts, export
+    algorithms/    Ed25519, ECDSA P-256, ML-DSA-44: one file each
     merkle.py      RFC 6962 tree hashes and proofs
     ledger.py      signed records on the object store, written once, verified when read
     campaign.py    the campaign's records, by round and assignment

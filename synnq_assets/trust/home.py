@@ -1,28 +1,32 @@
 """A coordinator's home: settings, keys, object store, ledger and audit log in one folder.
 
 settings.json      resolved settings, canonical
-keys/              coordinator, steward (signing and sealing), release: PEM, owner-readable
+keys/              coordinator, steward (signing and sealing), release, log: PEM, owner-readable
 store/             the object store (the embedded default; see storage/folder.py)
 audit.sqlite       the audit log
 jobs/              staged job folders (local backend)
+locks/             one empty file per lock
 nodes/<node>/      nodes that live on this machine (local profile): their own keys and settings
 dagster/           DAGSTER_HOME
 """
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from synnq_assets.errors import SettingsError, StorageError
+from synnq_assets.errors import SettingsError, StorageError, TrustError
 from synnq_assets.settings import Settings, read_settings
 from synnq_assets.storage.files import write_atomically
 from synnq_assets.storage.folder import FolderStore
-from synnq_assets.trust.audit import AuditLog
+from synnq_assets.trust.audit import AuditLog, LogKeys, LogVerifier, build_origin
 from synnq_assets.trust.campaign import Campaign
 from synnq_assets.trust.keyring import Keyring
-from synnq_assets.trust.keys import SealingKey, SigningKey
+from synnq_assets.trust.keys import SealingKey, SigningKey, parse_public_key
 from synnq_assets.trust.ledger import Ledger
 
 SIGNING_KEYS = ("coordinator", "steward", "release")
@@ -50,6 +54,7 @@ class Home:
             for name in SIGNING_KEYS:
                 SigningKey.generate().write(building / "keys" / f"{name}.pem")
             SealingKey.generate().write(building / "keys" / "steward-sealing.pem")
+            LogKeys.generate(settings.recipe.federation).write(building / "keys")
             for folder in ("store", "jobs", "nodes", "dagster"):
                 (building / folder).mkdir()
             write_atomically(building / "settings.json", settings.canonical_bytes())
@@ -76,6 +81,25 @@ class Home:
     def settings(self) -> Settings:
         """The resolved settings."""
         return read_settings(self.path / "settings.json")
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold one of the home's locks: one thread of one process at a time, others wait.
+
+        The kernel frees the lock of a holder that was killed.
+
+        Raises:
+            StorageError: the home cannot be written to.
+        """
+        path = self.path / "locks" / f"{name}.lock"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            file = path.open("ab")
+        except OSError as error:
+            raise StorageError(f"cannot lock {path}: {error.strerror}") from error
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _key(self, name: str) -> SigningKey:
         return SigningKey.read(self.path / "keys" / f"{name}.pem")
@@ -123,4 +147,27 @@ class Home:
     @cached_property
     def audit(self) -> AuditLog:
         """The audit log; every append signs a new head."""
-        return AuditLog(self.path / "audit.sqlite", self.coordinator)
+        return AuditLog(self.path / "audit.sqlite", self.log_keys)
+
+    @cached_property
+    def log_keys(self) -> LogKeys:
+        """Sign the heads of the audit log, and nothing else."""
+        return LogKeys.read(self.path / "keys", self.settings.recipe.federation)
+
+    @property
+    def log_verifier(self) -> LogVerifier:
+        """The log's public keys, as the coordinator granted them.
+
+        Raises:
+            TrustError: they were not granted, or `Registry(ledger).load()` was not called.
+        """
+        held = {
+            parse_public_key(entry.public_key).algorithm.name: entry.public_key
+            for entry in self.keyring.entries.values()
+            if entry.role == "log"
+        }
+        try:
+            origin = build_origin(self.settings.recipe.federation)
+            return LogVerifier(origin, held["ed25519"], held["ml-dsa-44"])
+        except KeyError as error:
+            raise TrustError(f"no {error} key of the audit log was granted") from error

@@ -4,7 +4,7 @@ Source: RFC 6962 §2.1; verification algorithms from RFC 9162 §2.1.3.2 and §2.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
@@ -106,3 +106,45 @@ def is_consistent(
             second = hash_children(second, sibling)
         fn, sn = fn >> 1, sn >> 1
     return sn == 0 and first == old_root and second == new_root
+
+
+class Frontier:
+    """The complete subtrees along a tree's right edge: all that appending needs."""
+
+    def __init__(self, size: int = 0) -> None:
+        """Describe the tree of `size` leaves; put its hashes into `hashes`, left to right."""
+        self.size = size
+        self.hashes: list[bytes] = []
+
+    def copy(self) -> "Frontier":
+        """Return a frontier that can grow by itself."""
+        twin = Frontier(self.size)
+        twin.hashes = list(self.hashes)
+        return twin
+
+    def addresses(self) -> Iterator[tuple[int, int]]:
+        """Yield (level, index) of each complete subtree, left to right."""
+        for level in reversed(range(self.size.bit_length())):
+            if self.size >> level & 1:
+                yield level, (self.size >> level) - 1
+
+    def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
+        """Append a leaf's hash; return (level, index, hash) of every subtree that it completes."""
+        index, level, current = self.size, 0, leaf
+        completed = [(0, index, leaf)]
+        while index & 1:
+            current = hash_children(self.hashes.pop(), current)
+            index, level = index >> 1, level + 1
+            completed.append((level, index, current))
+        self.hashes.append(current)
+        self.size += 1
+        return completed
+
+    def root(self) -> bytes:
+        """Return the tree's root."""
+        if not self.hashes:
+            return EMPTY_ROOT
+        current = self.hashes[-1]
+        for left in reversed(self.hashes[:-1]):
+            current = hash_children(left, current)
+        return current

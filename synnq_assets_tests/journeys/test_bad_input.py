@@ -97,4 +97,4 @@ def test_the_audit_log_has_the_failure_without_its_text(tmp_path):
     intent, failure = [e for _, e in home.audit.iter_entries() if e.action == "curated_corpus"]
     assert (intent.phase, failure.phase) == ("intent", "failure")
     assert failure.details == {"error": "EmptyCorpusError", "is_ours": True}
-    home.audit.verify(home.keyring)
+    home.audit.verify(home.log_verifier)

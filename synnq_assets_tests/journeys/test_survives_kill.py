@@ -187,6 +187,6 @@ def test_the_runs_logged_their_process(journey):
 
 def test_the_audit_log_is_whole_and_agrees_with_dagster(journey):
     home = journey.home
-    home.audit.verify(home.keyring)
+    home.audit.verify(home.log_verifier)
     with open_instance(home) as instance:
         assert compare_with_events(home, instance) == []

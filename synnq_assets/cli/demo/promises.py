@@ -89,7 +89,7 @@ def _check_audit(home: Home) -> Iterator[Promise]:
     from synnq_assets.defs.trust import compare_with_events
 
     try:
-        size, root = home.audit.verify(home.keyring)
+        size, root = home.audit.verify(home.log_verifier)
     except SynnqError as error:
         yield Promise("the audit log is consistent", False, str(error))
         return
