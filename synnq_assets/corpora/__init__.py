@@ -14,7 +14,7 @@ kept + dropped + review = input, statistics for a page, and expectations with Da
     data_docs.py     its pages, without foreign scripts
 """
 
-from synnq_assets.corpora.curate import curate_source
+from synnq_assets.corpora.curate import curate_source, digest_curation
 from synnq_assets.corpora.expectations import ExpectationOutcome, validate_corpus
 from synnq_assets.corpora.statistics import CorpusStatistics, build_statistics
 
@@ -23,5 +23,6 @@ __all__ = [
     "ExpectationOutcome",
     "build_statistics",
     "curate_source",
+    "digest_curation",
     "validate_corpus",
 ]

@@ -18,7 +18,7 @@ from synnq_assets.corpora.documents import (
 from synnq_assets.corpora.sources import build_source
 from synnq_assets.corpora.steps import STEPS, Drop, Keep, Step
 from synnq_assets.errors import CorpusError, EmptyCorpusError
-from synnq_assets.records.base import now_at
+from synnq_assets.records.base import now_at, sha256_hex
 from synnq_assets.records.corpora import CurationReport
 from synnq_assets.settings.recipe import CorpusSettings, SourceSettings
 from synnq_assets.storage.files import hash_file, write_atomically
@@ -72,6 +72,12 @@ def curate_source(source: SourceSettings, corpus: CorpusSettings, out_dir: Path)
     report = _build_report(source.name, len(documents), curation, sha256)
     write_atomically(out_dir / REPORT, report.canonical_bytes())
     return report
+
+
+def digest_curation(folder: Path) -> str:
+    """Return the SHA-256 (hex) of what a curation kept and rejected, whenever it was done."""
+    digests = [hash_file(folder / name)[0] for name in (DOCUMENTS, REJECTED)]
+    return sha256_hex("\n".join(digests).encode())
 
 
 def judge_documents(documents: list[Document], steps: list[Step]) -> Curation:
