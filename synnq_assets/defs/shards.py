@@ -8,7 +8,7 @@ import dagster as dg
 
 from synnq_assets.defs.corpora import newest_corpus
 from synnq_assets.defs.partitions import cells
-from synnq_assets.defs.recording import AUDIT_INDEX, build_result, recorded, render_table
+from synnq_assets.defs.recording import AUDIT_INDEX, SHA256, build_result, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.errors import EmptyCorpusError
 from synnq_assets.records.base import canonical_json, parse_strict_json, sha256_hex
@@ -167,8 +167,12 @@ def signed_shards(context: dg.AssetExecutionContext, home: HomeResource) -> None
     for cell in context.partition_keys:
         with recorded(context, opened, "signed_shards", cell) as deed:
             metadata = seal_cell(opened, plan, cell, documents)
-            deed.details.update(shards=metadata.pop("shard ids"), tokens=metadata["tokens"])
-        context.add_asset_metadata({**metadata, AUDIT_INDEX: deed.position}, partition_key=cell)
+            shard_ids = metadata.pop("shard ids")
+            sha256 = sha256_hex(canonical_json(shard_ids))
+            deed.details.update(sha256=sha256, shards=len(shard_ids), tokens=metadata["tokens"])
+        context.add_asset_metadata(
+            {**metadata, SHA256: sha256, AUDIT_INDEX: deed.position}, partition_key=cell
+        )
 
 
 def tokenizer_sha256(opened: Home) -> str:

@@ -1,8 +1,11 @@
 """The audit log as an asset, and its comparison with Dagster's own events, both ways."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import dagster as dg
 
-from synnq_assets.defs.recording import AUDIT_INDEX, build_result, recorded, render_table
+from synnq_assets.defs.recording import AUDIT_INDEX, SHA256, build_result, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.errors import TrustError
 from synnq_assets.trust import Home
@@ -44,47 +47,98 @@ def audit_log(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mater
     )
 
 
-def iter_materializations(instance: dg.DagsterInstance, key: str) -> list[dg.EventLogRecord]:
-    """Return all materialisation records of an asset."""
-    records: list[dg.EventLogRecord] = []
-    cursor = None
-    while True:
-        page = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey(key)), limit=PAGE, cursor=cursor
+def iter_events(instance: dg.DagsterInstance, key: str) -> Iterator[dg.EventLogRecord]:
+    """Yield all materialisation records of an asset, then its observations."""
+    for fetch in (instance.fetch_materializations, instance.fetch_observations):
+        cursor = None
+        while True:
+            page = fetch(
+                dg.AssetRecordsFilter(asset_key=dg.AssetKey(key)), limit=PAGE, cursor=cursor
+            )
+            yield from page.records
+            if not page.has_more:
+                break
+            cursor = page.cursor
+
+
+@dataclass(frozen=True)
+class ShownEvent:
+    """What Dagster shows of one act: an asset's event and where it says that its evidence is."""
+
+    asset: str
+    partition: str
+    run_id: str
+    is_materialization: bool
+    position: object  # in the audit log, if the event names one
+    sha256: object
+
+    @classmethod
+    def read(cls, asset: str, record: dg.EventLogRecord) -> "ShownEvent":
+        """Take an event apart."""
+        event = record.asset_materialization or record.asset_observation
+        metadata = event.metadata if event is not None else {}
+        position, sha256 = metadata.get(AUDIT_INDEX), metadata.get(SHA256)
+        return cls(
+            asset,
+            record.partition_key or "",
+            record.run_id,
+            record.asset_materialization is not None,
+            position.value if position is not None else None,
+            sha256.value if sha256 is not None else None,
         )
-        records += page.records
-        if not page.has_more:
-            return records
-        cursor = page.cursor
+
+    def __str__(self) -> str:
+        """Name the event for people."""
+        return f"{self.asset}[{self.partition}] in run {self.run_id[:8]}"
+
+
+def find_difference(shown: ShownEvent, entry: AuditEntry | None, partition: str) -> str | None:
+    """Return how an event and the audit entry that it points to disagree, or None."""
+    if entry is None:
+        return f"{shown}: Dagster shows it, the audit log does not"
+    told = (entry.phase, entry.action, entry.run_id, read_partition(entry.subject))
+    if told != ("result", shown.asset, shown.run_id, partition):
+        return f"{shown}: audit entry {shown.position} is about something else"
+    if shown.is_materialization and entry.details.get("sha256") != shown.sha256:
+        return f"{shown}: Dagster shows another digest than audit entry {shown.position}"
+    if shown.is_materialization == (entry.details.get("decision") == "refused"):
+        return f"{shown}: a refusal and an acceptance disagree with audit entry {shown.position}"
+    return None
+
+
+def read_partition(subject: str) -> str:
+    """Return the partition that an audit entry is about: `r0007.a.1` -> `r0007|a`."""
+    round_key, *rest = subject.split(".")
+    return f"{round_key}|{rest[0]}" if len(rest) == 2 and rest[1].isdigit() else subject
 
 
 def compare_with_events(opened: Home, instance: dg.DagsterInstance) -> list[str]:
     """Return every disagreement between the audit log and Dagster's event log.
 
-    Forward: a materialisation must point to a result entry of its own asset and run. Backward: a
-    result entry of a finished run must have its materialisation (or, for a refused submission,
-    none by design).
+    Forward: a materialisation, or the observation of a refusal, must point to a result entry of its
+    own asset, partition, run and digest, which no other event points to. Backward: a result entry
+    of a finished run must have its event.
     """
-    entries: dict[int, AuditEntry] = dict(opened.audit.iter_entries())
-    problems, seen = [], set()
+    entries = dict(opened.audit.iter_entries())
+    problems: list[str] = []
+    seen: set[object] = set()
     for key in AUDITED:
-        for record in iter_materializations(instance, key):
-            value = record.asset_materialization and record.asset_materialization.metadata.get(
-                AUDIT_INDEX
-            )
-            position = value.value if value is not None else None
-            where = f"{key}[{record.partition_key or ''}] in run {record.run_id[:8]}"
-            entry = entries.get(position) if isinstance(position, int) else None
-            if entry is None:
-                problems.append(f"{where}: Dagster shows it, the audit log does not")
-            elif (entry.phase, entry.action, entry.run_id) != ("result", key, record.run_id):
-                problems.append(f"{where}: audit entry {position} is about something else")
+        for record in iter_events(instance, key):
+            shown = ShownEvent.read(key, record)
+            if shown.position is None and not shown.is_materialization:
+                continue  # an observation of progress, which claims nothing
+            entry = entries.get(shown.position) if isinstance(shown.position, int) else None
+            problem = find_difference(shown, entry, opened.audit.conceal(shown.partition))
+            if problem is None and shown.position in seen:
+                problem = f"{shown}: audit entry {shown.position} is shown twice"
+            if problem is None:
+                seen.add(shown.position)
             else:
-                seen.add(position)
+                problems.append(problem)
     for position, entry in entries.items():
         if entry.phase != "result" or entry.action not in AUDITED or not entry.run_id:
             continue
-        if position in seen or entry.details.get("decision") == "refused":
+        if position in seen:
             continue
         run = instance.get_run_by_id(entry.run_id)
         if run is None or run.status == dg.DagsterRunStatus.SUCCESS:

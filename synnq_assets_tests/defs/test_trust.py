@@ -1,13 +1,22 @@
 """The audit log against Dagster's events: what only one of them shows is found."""
 
+from dataclasses import replace
+
 import dagster as dg
 import pytest
 
 from synnq_assets.cli.demo.setup import create_demo_home
 from synnq_assets.defs.federation import node_profiles
-from synnq_assets.defs.recording import AUDIT_INDEX
 from synnq_assets.defs.resources import HomeResource
-from synnq_assets.defs.trust import agrees_with_dagster, audit_log, compare_with_events
+from synnq_assets.defs.trust import (
+    ShownEvent,
+    agrees_with_dagster,
+    audit_log,
+    compare_with_events,
+    find_difference,
+    iter_events,
+    read_partition,
+)
 from synnq_assets.settings import resolve_settings
 
 
@@ -39,14 +48,59 @@ def test_both_logs_agree_after_honest_runs(home, instance):
     assert compare_with_events(home, instance) == []
 
 
-def test_a_forged_materialisation_is_found(home, instance):
+def materialize_nodes(home, instance):
+    """Return the honest event's asset materialisation."""
     materialize(home, instance, node_profiles)
-    forged = dg.AssetMaterialization("node_profiles", metadata={AUDIT_INDEX: 3})
+    return instance.get_latest_materialization_event(dg.AssetKey("node_profiles"))
+
+
+def report(instance, honest, key="node_profiles", partition=None, **metadata):
+    """Report an event under the honest one's run, as whoever reaches the web page can."""
+    held = dict(honest.asset_materialization.metadata)
+    forged = dg.AssetMaterialization(key, metadata={**held, **metadata}, partition=partition)
     instance.report_runless_asset_event(forged)
+
+
+def test_a_forged_materialisation_is_found(home, instance):
+    honest = materialize_nodes(home, instance)
+    assert compare_with_events(home, instance) == []
+    report(instance, honest)
     (problem,) = compare_with_events(home, instance)
     assert "is about something else" in problem
     instance.report_runless_asset_event(dg.AssetMaterialization("release"))
     assert any("the audit log does not" in p for p in compare_with_events(home, instance))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"sha256": "f" * 64}, "another digest"),
+        ({"partition": "r0001"}, "about something else"),
+        ({"asset": "round_base"}, "about something else"),
+        ({"run_id": "other"}, "about something else"),
+        ({"position": 0}, "about something else"),
+        ({"position": 10**6}, "the audit log does not"),
+        ({"position": "2"}, "the audit log does not"),
+        ({"is_materialization": False}, "a refusal and an acceptance"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_an_event_that_differs_in_anything_is_found(home, instance, change, says):
+    materialize_nodes(home, instance)
+    (record,) = iter_events(instance, "node_profiles")
+    shown = ShownEvent.read("node_profiles", record)
+    entries = dict(home.audit.iter_entries())
+    assert find_difference(shown, entries[shown.position], shown.partition) is None
+    other = replace(shown, **change)
+    problem = find_difference(other, entries.get(other.position), other.partition)
+    assert says in problem
+
+
+def test_the_partition_of_an_assignment_is_its_round_and_node():
+    assert read_partition("r0007.lumi-g-03.1") == "r0007|lumi-g-03"
+    assert read_partition("r0007") == "r0007"
+    assert read_partition("de.health") == "de.health"
+    assert read_partition("") == ""
 
 
 def test_a_deleted_run_is_found(home, instance):

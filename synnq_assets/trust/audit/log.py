@@ -58,7 +58,7 @@ class AuditLog:
         """
         self.database = SqliteDatabase(database) if isinstance(database, Path) else database
         self._keys = keys
-        self._conceal = conceal
+        self.conceal = conceal
         self._frontier = Frontier()
 
     def append(self, entry: AuditEntry) -> int:
@@ -128,12 +128,12 @@ class AuditLog:
         self, phase: Any, action: str, subject: str, *, actor: str, details: Any, **rest: Any
     ) -> AuditEntry:
         hidden = {name: self._hide(value) for name, value in details.items()}
-        subject, actor = self._conceal(subject), self._conceal(actor)
+        subject, actor = self.conceal(subject), self.conceal(actor)
         return build_entry(phase, action, subject, actor=actor, details=hidden, **rest)
 
     def _hide(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self._conceal(value)
+            return self.conceal(value)
         return [self._hide(item) for item in value] if isinstance(value, list | tuple) else value
 
     # --- reading
