@@ -6,6 +6,7 @@ nodes.py       create, enrol, list, suspend, revoke
 audit.py       show, verify
 releases.py    verify-release, serve
 home.py        where the home is, and opening it
+data_docs.py   where Data Docs are served
 services.py    the Dagster daemon and web server as child processes
 demo/          the whole loop on one machine
 """

@@ -1,4 +1,7 @@
-"""The Dagster daemon and web server of a home, as child processes of one command."""
+"""The Dagster daemon and web server of a home, as child processes of one command.
+
+Beside them, a small web server for Data Docs.
+"""
 
 import os
 import shutil
@@ -13,7 +16,9 @@ from pathlib import Path
 from types import TracebackType
 
 import synnq_assets
+from synnq_assets.cli.data_docs import plan_data_docs_server
 from synnq_assets.errors import SettingsError, SynnqError
+from synnq_assets.settings import DATA_DOCS_URL
 from synnq_assets.trust import Home
 
 START_SECONDS = 90.0
@@ -79,12 +84,13 @@ class Services(AbstractContextManager["Services"]):
 
     def __enter__(self) -> "Services":
         """Start both, and wait until the web page answers."""
-        environment = write_instance(self.home)
+        docs = plan_data_docs_server(self.home)
+        environment = write_instance(self.home) | {DATA_DOCS_URL: docs.url}
         create_database(self.home)
         workspace = str(self.home.path / "dagster" / "workspace.yaml")
         web = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(self.port)]
         web += ["-w", workspace, *(["--read-only"] if self._is_read_only else [])]
-        commands = {"web": web}
+        commands = {"web": web, **({"data_docs": docs.command} if docs.command else {})}
         if not self._is_read_only:
             commands["daemon"] = [sys.executable, "-m", "dagster._daemon", "run", "-w", workspace]
         try:

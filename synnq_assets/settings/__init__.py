@@ -13,7 +13,11 @@ and the resolved pair has one digest that enters every order, audit entry and mo
     recipes/        smoke, demo, eu-32b
 """
 
-from synnq_assets.settings.environment import data_docs_url, sensor_interval_seconds
+from synnq_assets.settings.environment import (
+    DATA_DOCS_URL,
+    data_docs_url,
+    sensor_interval_seconds,
+)
 from synnq_assets.settings.load import (
     Settings,
     change_recipe,
@@ -29,6 +33,7 @@ from synnq_assets.settings.profile import SiteProfile
 from synnq_assets.settings.recipe import Recipe
 
 __all__ = [
+    "DATA_DOCS_URL",
     "NodeSettings",
     "Recipe",
     "Settings",

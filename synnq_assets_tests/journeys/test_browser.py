@@ -80,14 +80,21 @@ def test_the_read_only_page_changes_nothing(compliance_page):
 
 CHECKS = """query { assetCheckExecutions(
   assetKey: {path: ["curated_corpus"]}, checkName: "expectations", limit: 5
-) { evaluation { success metadataEntries { label ... on UrlMetadataEntry { url } } } } }"""
+) { evaluation { success metadataEntries { label
+  ... on UrlMetadataEntry { url } ... on PathMetadataEntry { path } } } } }"""
 
 
-def test_the_corpus_check_passed_and_links_its_data_docs(finished):
+def test_the_corpus_check_passed_and_links_its_data_docs(finished, page):
     evaluation = ask(finished.url, CHECKS)["assetCheckExecutions"][0]["evaluation"]
     assert evaluation["success"]
-    links = {entry["label"]: entry.get("url") for entry in evaluation["metadataEntries"]}
-    assert Path(links["Data Docs"].removeprefix("file://")).is_file()
+    entries = {entry["label"]: entry for entry in evaluation["metadataEntries"]}
+    assert Path(entries["Data Docs file"]["path"]).is_file()
+    url = entries["Data Docs"]["url"]
+    assert url.startswith("http://127.0.0.1:")
+    page.goto(url)
+    page.get_by_role("heading", name="expectations").wait_for()
+    page.get_by_role("link", name="-documents").first.click()
+    page.get_by_text("values must be unique").first.wait_for()
 
 
 EVENTS = """query($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Asset {
