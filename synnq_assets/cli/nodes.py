@@ -1,4 +1,4 @@
-"""Commands about nodes. `create` runs at the node; the others at the coordinator."""
+"""Commands about nodes. `create` and `profile` run at the node; the others at the coordinator."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from synnq_assets.cli.home import DEFAULT_HOME, HomeOption, open_home
-from synnq_assets.errors import EnrolmentError, SettingsError
-from synnq_assets.federation import Registry, create_node
+from synnq_assets.errors import EnrolmentError, SettingsError, SynnqError
+from synnq_assets.federation import Registry, create_node, sign_profile
 from synnq_assets.federation.registry import NodeIdentity
 from synnq_assets.records.base import now_at, sha256_hex
 from synnq_assets.records.federation import NodeProfile, NodeRecord, ParticipationAgreement
 from synnq_assets.records.identifiers import parse_node_id
+from synnq_assets.settings import load_node_settings
 from synnq_assets.settings.load import describe_invalid, read_yaml
 from synnq_assets.storage.files import write_atomically
 
@@ -46,10 +47,6 @@ def create(
     retention_days: Annotated[int, typer.Option(help="How long opened shards may stay.")] = 30,
 ) -> None:
     """Create a node's keys and configuration, and its signed application (on the node)."""
-    try:
-        terms_sha256 = sha256_hex(terms.read_bytes())
-    except OSError as error:
-        raise EnrolmentError(f"cannot read the terms {terms}: {error.strerror}") from error
     application = create_node(
         folder,
         NodeIdentity(parse_node_id(node_id), federation, organisation, coordinator_key),
@@ -57,7 +54,7 @@ def create(
         agreement=ParticipationAgreement(
             node_id=node_id,
             organisation=organisation,
-            terms_sha256=terms_sha256,
+            terms_sha256=sha256_hex(_read_file(terms)),
             retention_days=retention_days,
             destruction_deadline_days=retention_days,
             isolation="container",
@@ -68,16 +65,47 @@ def create(
     typer.echo(f"created {folder}; send {folder / 'application.json'} to the coordinator")
 
 
+@app.command("profile")
+def profile(
+    folder: Annotated[Path, typer.Argument(help="Folder of the node, on the node.")],
+    profile: Annotated[Path, typer.Option(help="YAML with the node's new profile.")],
+) -> None:
+    """Sign a new profile of a node with its key (on the node)."""
+    node_id = load_node_settings(folder / "node.yaml").node_id
+    signed = folder / "profile.json"
+    write_atomically(signed, sign_profile(folder, read_profile(profile, node_id)))
+    typer.echo(f"signed {signed}; send it to the coordinator")
+
+
+@app.command("update")
+def update(
+    node_id: Annotated[str, typer.Argument(help="Id of the node.")],
+    profile: Annotated[Path, typer.Option(help="profile.json, as the node signed it.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Take over the new profile that a node signed; it counts from the next round on."""
+    data = _read_file(profile)
+    opened = open_home(home)
+    with opened.audit.act("update_node_profile", node_id, actor="coordinator") as deed:
+        record = Registry(opened.ledger).update_profile(node_id, data, opened.coordinator)
+        deed.details.update(sha256=record.profile.digest())
+    typer.echo(f"{node_id} has a new profile")
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EnrolmentError(f"cannot read {path}: {error.strerror}") from error
+
+
 @app.command("enrol")
 def enrol(
     application: Annotated[Path, typer.Argument(help="application.json of a node.")],
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Enrol a node from its signed application."""
-    try:
-        data = application.read_bytes()
-    except OSError as error:
-        raise EnrolmentError(f"cannot read {application}: {error.strerror}") from error
+    data = _read_file(application)
     opened = open_home(home)
     with opened.audit.act("enrol_node", application.parent.name, actor="coordinator") as deed:
         record = Registry(opened.ledger).enrol(data, opened.coordinator)
@@ -91,9 +119,14 @@ def list_nodes(home: HomeOption = DEFAULT_HOME) -> None:
     table = Table()
     for column in ("node", "organisation", "status", "accelerator", "GiB", "tokens/s", "enrolled"):
         table.add_column(column)
-    for node in Registry(open_home(home).ledger).list_nodes():
+    damaged: list[str] = []
+
+    def note(item: str, error: SynnqError) -> None:
+        damaged.append(f"{item} has a damaged record and takes no part: {error}")
+
+    for node in Registry(open_home(home).ledger).list_nodes(skip=note):
         table.add_row(*_describe(node))
-    Console().print(table)
+    Console().print(table, *damaged, sep="\n")
 
 
 def _describe(node: NodeRecord) -> tuple[str, ...]:

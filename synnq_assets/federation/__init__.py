@@ -4,7 +4,7 @@ In: node applications, shard manifests, settings. Out: node records, round bases
 signed orders, and decisions about leases and quorum.
 
     registry.py    enrolment: a node's keys, profile and signed agreement; key grants
-    capability.py  which nodes can train a recipe at all
+    capability.py  which nodes can train a recipe at all; memory as a function of the batch
     schedule.py    the learning rate as a function of trained tokens
     rounds.py      round bases and the quorum rule
     allocation.py  shards to nodes as one mixed-integer programme
@@ -20,6 +20,7 @@ from synnq_assets.federation.registry import (
     NodeApplication,
     Registry,
     create_node,
+    sign_profile,
 )
 from synnq_assets.federation.rounds import QuorumDecision, build_round_base, decide_quorum
 from synnq_assets.federation.schedule import build_segment, learning_rate_at
@@ -39,4 +40,5 @@ __all__ = [
     "find_lost_reason",
     "find_obstacle",
     "learning_rate_at",
+    "sign_profile",
 ]

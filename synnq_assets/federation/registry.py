@@ -1,7 +1,8 @@
 """Enrolment: a node proves its keys, states its profile, and signs the agreement.
 
 A node is created on its own machine: private keys never leave it. What it hands over is an
-application, signed with its own key: proof of possession and signature of the terms in one.
+application, signed with its own key: proof of possession and signature of the terms in one. A later
+profile comes from the node in the same way.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import ClassVar, Literal
 import yaml
 
 from synnq_assets.errors import EnrolmentError, RecordError, TrustError
-from synnq_assets.records.base import Record, now_at
+from synnq_assets.records.base import Record, now_at, sha256_hex
 from synnq_assets.records.federation import (
     KeyGrant,
     NodeProfile,
@@ -20,15 +21,17 @@ from synnq_assets.records.federation import (
     Role,
 )
 from synnq_assets.records.identifiers import NodeId, parse_node_id
+from synnq_assets.settings import load_node_settings
 from synnq_assets.settings.base import Variant
 from synnq_assets.storage.files import write_atomically
 from synnq_assets.trust.envelopes import open_envelope, sign_record
 from synnq_assets.trust.keyring import KeyEntry, Keyring
 from synnq_assets.trust.keys import SealingKey, SigningKey, load_sealing_public_key
-from synnq_assets.trust.ledger import Ledger
+from synnq_assets.trust.ledger import Ledger, Skip, leave_out, skipping
 
 GRANT_PREFIX = "registry/grants"
 NODE_PREFIX = "registry/nodes"
+PROFILE_PREFIX = "registry/profiles"
 
 
 class NodeApplication(Record):
@@ -103,6 +106,19 @@ def create_node(
     return sign_record(application, signing)
 
 
+def sign_profile(folder: Path, profile: NodeProfile) -> bytes:
+    """Return a node's newer profile, signed with the key in its folder; runs on the node.
+
+    Raises:
+        SettingsError: the folder holds no node.
+        EnrolmentError: the profile is another node's.
+    """
+    settings = load_node_settings(folder / "node.yaml")
+    if profile.node_id != settings.node_id:
+        raise EnrolmentError(f"{folder} is node {settings.node_id}, not {profile.node_id}")
+    return sign_record(profile, SigningKey.read(settings.signing_key))
+
+
 class Registry:
     """Enrolled nodes and granted keys, as signed records in the ledger."""
 
@@ -139,7 +155,12 @@ class Registry:
             status="active",
             enrolled_at=now_at(),
         )
-        self.ledger.put(f"{NODE_PREFIX}/{record.node_id}/0001.json", record, signer)
+        return self._put_version(record, signer)
+
+    def _put_version(self, record: NodeRecord, signer: SigningKey) -> NodeRecord:
+        folder = f"{NODE_PREFIX}/{record.node_id}"
+        version = 1 + sum(1 for _ in self.ledger.store.iter_keys(folder))
+        self.ledger.put(f"{folder}/{version:04d}.json", record, signer)
         self._trust(record)
         return record
 
@@ -173,11 +194,27 @@ class Registry:
         held = self.get(node_id)
         if held.status == "revoked":
             raise EnrolmentError(f"node {node_id} is revoked; enrol it anew under another id")
-        record = held.model_copy(update={"status": status})
-        versions = list(self.ledger.store.iter_keys(f"{NODE_PREFIX}/{node_id}"))
-        self.ledger.put(f"{NODE_PREFIX}/{node_id}/{len(versions) + 1:04d}.json", record, signer)
-        self._trust(record)
-        return record
+        return self._put_version(held.model_copy(update={"status": status}), signer)
+
+    def update_profile(self, node_id: str, envelope: bytes, signer: SigningKey) -> NodeRecord:
+        """Write a new version of a node's record with the profile that the node signed.
+
+        Raises:
+            EnrolmentError: the node is not enrolled or not active, or did not sign this.
+        """
+        held = self.get(node_id)
+        try:
+            profile = open_envelope(
+                envelope, NodeProfile, self.ledger.keyring, roles=("node",), identity=node_id
+            )
+        except (RecordError, TrustError) as error:
+            raise EnrolmentError(f"profile of {node_id} refused: {error}") from error
+        if profile.node_id != node_id:
+            raise EnrolmentError(f"{node_id} signed a profile of {profile.node_id}")
+        self.ledger.store.put_bytes(
+            f"{PROFILE_PREFIX}/{node_id}/{sha256_hex(envelope)}.json", envelope
+        )
+        return self._put_version(held.model_copy(update={"profile": profile}), signer)
 
     def _trust(self, record: NodeRecord) -> None:
         self.ledger.keyring.add(
@@ -185,10 +222,13 @@ class Registry:
         )
 
     def load(self) -> "Registry":
-        """Put all granted and enrolled keys on the ledger's keyring, and return the registry."""
-        for grant in self.ledger.list_all(GRANT_PREFIX, KeyGrant):
+        """Put all granted and enrolled keys on the ledger's keyring, and return the registry.
+
+        Who has a damaged record is not trusted, and found by `list_nodes`; the others go on.
+        """
+        for grant in self.ledger.list_all(GRANT_PREFIX, KeyGrant, skip=leave_out):
             self.ledger.keyring.add_grant(grant)
-        for record in self.list_nodes():
+        for record in self.list_nodes(skip=leave_out):
             self._trust(record)
         return self
 
@@ -208,10 +248,18 @@ class Registry:
             raise EnrolmentError(f"node {node_id} is not enrolled; see `synnq nodes list`")
         return record
 
-    def list_nodes(self) -> list[NodeRecord]:
-        """Return the newest record of every node, by id."""
+    def list_nodes(self, *, skip: Skip | None = None) -> list[NodeRecord]:
+        """Return the newest record of every node, by id.
+
+        A damaged one is an error, or its node is left out where `skip` takes note of it: an older
+        version does not step in, since the newer one may have revoked the node.
+        """
         newest = {key.split("/")[-2]: key for key in self.ledger.store.iter_keys(NODE_PREFIX)}
-        return [self.ledger.get(key, NodeRecord) for _, key in sorted(newest.items())]
+        records = []
+        for node_id, key in sorted(newest.items()):
+            with skipping(skip, f"node {node_id}"):
+                records.append(self.ledger.get(key, NodeRecord))
+        return records
 
 
 def _peek_application(application: bytes) -> NodeApplication:

@@ -6,6 +6,7 @@ log, so that a lost or edited event log changes nothing that matters.
     registry/grants/<identity>.json            key grants
     registry/applications/<node>.json          as received
     registry/nodes/<node>/<version>.json       node records
+    registry/profiles/<node>/<digest>.json     newer profiles, as received
     corpora/<source>/<generation>/report.json  curation reports
     shards/<shard_id>/manifest.json            shard manifests, signed by the steward
     quarantine/<round>/<assignment>/…          submissions as received
@@ -21,9 +22,11 @@ log, so that a lost or edited event log changes nothing that matters.
     rounds/<round>/release.json                release records, signed by the release key
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
-from synnq_assets.errors import ObjectConflictError
+from synnq_assets.errors import ObjectConflictError, SynnqError
 from synnq_assets.records.base import Record
 from synnq_assets.records.federation import Role
 from synnq_assets.storage.objects import ObjectStore
@@ -33,6 +36,22 @@ from synnq_assets.trust.keys import SigningKey
 
 R = TypeVar("R", bound=Record)
 COORDINATOR: tuple[Role, ...] = ("coordinator",)
+Skip = Callable[[str, SynnqError], None]  # told which item is left out, and why
+
+
+def leave_out(_item: str, _error: SynnqError) -> None:
+    """Take no note: the `skip` of those who look for what is sound, where others report."""
+
+
+@contextmanager
+def skipping(skip: Skip | None, item: str) -> Iterator[None]:
+    """Report an error about one of several items to `skip`, and go on; without it, raise."""
+    try:
+        yield
+    except SynnqError as error:
+        if skip is None:
+            raise
+        skip(item, error)
 
 
 class Ledger:
@@ -82,8 +101,13 @@ class Ledger:
         """Return the verified record under a key, or None where nothing stands."""
         return self.get(key, record_type, roles=roles) if self.store.has(key) else None
 
-    def list_all(
-        self, prefix: str, record_type: type[R], *, roles: tuple[Role, ...] = COORDINATOR
-    ) -> list[R]:
-        """Return all verified records under a prefix, in key order."""
-        return [self.get(key, record_type, roles=roles) for key in self.store.iter_keys(prefix)]
+    def list_all(self, prefix: str, record_type: type[R], *, skip: Skip | None = None) -> list[R]:
+        """Return the coordinator's records under a prefix, in key order.
+
+        A record that does not verify is an error, or is left out where `skip` takes note of it.
+        """
+        records = []
+        for key in self.store.iter_keys(prefix):
+            with skipping(skip, key):
+                records.append(self.get(key, record_type))
+        return records
