@@ -25,6 +25,7 @@ from synnq_assets.records.shards import ShardManifest
 from synnq_assets.settings.recipe import Recipe
 
 POOL_FACTOR = 3  # shards offered to the solver, over the shards that can be placed
+NOTHING: frozenset[str] = frozenset()
 Float64 = npt.NDArray[np.float64]
 
 
@@ -51,7 +52,7 @@ class _Problem:
     allowed_NS: npt.NDArray[np.bool_]
 
 
-def _select_pool(request: AllocationRequest, capacity: int) -> list[ShardManifest]:
+def _rank_shards(request: AllocationRequest) -> list[ShardManifest]:
     """Least trained first; within that, cells take turns, so that no language waits for another."""
     turn: dict[tuple[int, str], int] = {}
     keyed = []
@@ -59,8 +60,28 @@ def _select_pool(request: AllocationRequest, capacity: int) -> list[ShardManifes
         trained = request.times_trained.get(shard.shard_id, 0)
         place = turn[(trained, shard.cell)] = turn.get((trained, shard.cell), -1) + 1
         keyed.append(((trained, place, shard.shard_id), shard))
-    pool = [shard for _, shard in sorted(keyed, key=lambda item: item[0])]
-    return pool if request.must_place else pool[: max(1, capacity * POOL_FACTOR)]
+    return [shard for _, shard in sorted(keyed, key=lambda item: item[0])]
+
+
+def _select_pool(request: AllocationRequest, nodes: list[NodeProfile]) -> list[ShardManifest]:
+    """Return the shards that the solver chooses from.
+
+    A shard that every node had is not offered. Beyond the first `POOL_FACTOR` times the capacity a
+    shard is offered as long as some node, which had most of the others, would go short without it.
+    """
+    ranked = _rank_shards(request)
+    if request.must_place:
+        return ranked
+    capacity = len(nodes) * request.recipe.rounds.max_shards_per_node
+    num_offered = {node.node_id: 0 for node in nodes}
+    pool: list[ShardManifest] = []
+    for shard in ranked:
+        takers = [n for n in num_offered if shard.shard_id not in request.exposure.get(n, NOTHING)]
+        is_early = len(pool) < capacity * POOL_FACTOR
+        if takers and (is_early or any(num_offered[node] < capacity for node in takers)):
+            pool.append(shard)
+            num_offered.update((node, num_offered[node] + 1) for node in takers)
+    return pool
 
 
 def _build_problem(
@@ -72,10 +93,7 @@ def _build_problem(
     power_N = np.array([node.power_watts for node in nodes])
     seconds_NS = tokens_S[None, :] / speed_N[:, None]
     allowed_NS = np.array(
-        [
-            [s.shard_id not in request.exposure.get(n.node_id, frozenset()) for s in pool]
-            for n in nodes
-        ],
+        [[s.shard_id not in request.exposure.get(n.node_id, NOTHING) for s in pool] for n in nodes],
         dtype=bool,
     ).reshape(len(nodes), len(pool))
     return _Problem(nodes, pool, seconds_NS, power_N[:, None] * seconds_NS, allowed_NS)
@@ -188,10 +206,14 @@ def allocate_shards(request: AllocationRequest) -> Allocation:
         raise AllocationError(f"no node can train this recipe: {reasons}")
     if not request.shards:
         raise AllocationError("there is no shard to allocate; materialise signed_shards first")
-    pool = _select_pool(request, len(nodes) * request.recipe.rounds.max_shards_per_node)
+    pool = _select_pool(request, nodes)
     problem = _build_problem(request, nodes, pool)
     if not problem.allowed_NS.any():
-        raise AllocationError("every node had every shard already; add a corpus generation")
+        raise AllocationError(
+            f"none of the {len(pool)} shards has a node that never had it"
+            if request.must_place
+            else "every node had every shard already; add a corpus generation"
+        )
     chosen_NS, objective = _solve(problem, request)
     unplaced = len(pool) - int(chosen_NS.any(axis=0).sum())
     if request.must_place and unplaced:
