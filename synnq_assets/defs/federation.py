@@ -1,12 +1,14 @@
 """Nodes, round bases, allocations with their orders."""
 
+from collections.abc import Iterable, Mapping
+
 import dagster as dg
 
 from synnq_assets.defs.partitions import rounds
-from synnq_assets.defs.recording import build_result, recorded, render_table
+from synnq_assets.defs.recording import build_result, log_skipped, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.shards import tokenizer_sha256
-from synnq_assets.errors import FederationError
+from synnq_assets.errors import FederationError, OrderError, SynnqError
 from synnq_assets.federation import (
     AllocationRequest,
     OrderTerms,
@@ -19,13 +21,15 @@ from synnq_assets.federation import (
 from synnq_assets.federation.orders import build_wrap_context
 from synnq_assets.modeling.architectures import count_weights
 from synnq_assets.records.base import canonical_json, sha256_hex
-from synnq_assets.records.federation import Allocation, NodeProfile, RoundBase
-from synnq_assets.records.identifiers import build_assignment_id
+from synnq_assets.records.federation import Allocation, NodeProfile, NodeRecord, RoundBase
+from synnq_assets.records.identifiers import parse_assignment_id
 from synnq_assets.records.orders import Order
 from synnq_assets.shards import rewrap_data_key
 from synnq_assets.trust import Home
+from synnq_assets.trust.ledger import leave_out
 
 GROUP = "federation"
+ALLOCATION_LOCK = "allocation"  # held from reading who had which shard to issuing the last order
 
 
 @dg.asset(group_name=GROUP, code_version="1")
@@ -34,7 +38,7 @@ def node_profiles(context: dg.AssetExecutionContext, home: HomeResource) -> dg.M
     opened = home.open()
     recipe = opened.settings.recipe
     with recorded(context, opened, "node_profiles") as deed:
-        nodes = Registry(opened.ledger).list_nodes()
+        nodes = Registry(opened.ledger).list_nodes(skip=log_skipped(context))
         sha256 = sha256_hex(canonical_json([node.model_dump(mode="json") for node in nodes]))
         deed.details.update(sha256=sha256, nodes=[node.node_id for node in nodes])
     rows = [
@@ -71,9 +75,8 @@ def round_base(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
             if parent is None:
                 raise FederationError("there is no promoted checkpoint to start a round from")
             campaign.get_chain(parent.round)
-            roster = [
-                n.node_id for n in Registry(opened.ledger).list_nodes() if n.status == "active"
-            ]
+            nodes = Registry(opened.ledger).list_nodes(skip=log_skipped(context))
+            roster = [node.node_id for node in nodes if node.status == "active"]
             capacity = len(roster) * recipe.rounds.max_shards_per_node
             shards = sorted(campaign.list_manifests(), key=lambda m: -m.num_tokens)[:capacity]
             base = build_round_base(
@@ -123,12 +126,40 @@ def chain_continuous(
     )
 
 
-def issue_orders(
-    opened: Home, base: RoundBase, allocation: Allocation, *, attempts: dict[str, int]
-) -> list[Order]:
-    """Sign one order per allocated node; an order that stands already is kept."""
-    campaign = opened.campaign
-    parent = campaign.find_checkpoint(base.parent_round)
+def list_unissued(opened: Home, assignments: Iterable[str]) -> list[str]:
+    """Return those promised assignments whose order is still to be issued.
+
+    A node that is no longer active gets no order, so none is waited for.
+    """
+    active = {node.node_id for node in _list_active(opened)}
+    return [
+        assignment_id
+        for assignment_id in assignments
+        if not opened.campaign.has_order(assignment_id)
+        and parse_assignment_id(assignment_id)[1] in active
+    ]
+
+
+def _list_active(opened: Home) -> list[NodeRecord]:
+    nodes = Registry(opened.ledger).list_nodes(skip=leave_out)  # `round_base` reports them
+    return [node for node in nodes if node.status == "active"]
+
+
+def issue_orders(opened: Home, base: RoundBase, promises: Mapping[str, tuple[str, ...]]) -> None:
+    """Sign the orders that follow from an allocation or a reassignment.
+
+    An order that stands already is kept, so this may be run again after any crash. The caller holds
+    `ALLOCATION_LOCK`.
+
+    Args:
+        opened: the coordinator's home.
+        base: the round.
+        promises: assignment id -> shard ids, as the signed record says.
+
+    Raises:
+        OrderError: some order could not be issued; the others were.
+    """
+    parent = opened.campaign.find_checkpoint(base.parent_round)
     if parent is None:
         raise FederationError(f"the parent of {base.round} has no record")
     terms = OrderTerms(
@@ -137,37 +168,62 @@ def issue_orders(
         checkpoint=parent.checkpoint,
         tokenizer_sha256=tokenizer_sha256(opened),
     )
-    manifests = {manifest.shard_id: manifest for manifest in campaign.list_manifests()}
-    held = {order.assignment_id: order for order in campaign.list_orders(base.round)}
-    orders = []
-    for row in allocation.nodes:
-        if not row.shard_ids:
-            continue
-        attempt = attempts.get(row.node_id, 1)
-        assignment_id = build_assignment_id(base.round, row.node_id, attempt)
-        if assignment_id not in held:
-            node = Registry(opened.ledger).get(row.node_id)
-            context = (base.federation, assignment_id, row.node_id)
-            order = build_order(
-                terms,
-                node,
-                attempt=attempt,
-                shards=[manifests[shard_id] for shard_id in row.shard_ids],
-                wrapped_keys={
-                    shard_id: rewrap_data_key(
-                        opened.store,
-                        shard_id,
-                        opened.steward_sealing,
-                        node_public_key=node.sealing_public_key,
-                        context=build_wrap_context(*context, shard_id),
-                    )
-                    for shard_id in row.shard_ids
-                },
+    problems = []
+    for assignment_id in list_unissued(opened, promises):
+        try:
+            order = _prepare_order(opened, terms, assignment_id, promises[assignment_id])
+            opened.campaign.put_order(order, opened.coordinator)
+        except SynnqError as error:
+            problems.append(f"{assignment_id}: {error}")
+    if problems:
+        raise OrderError(f"orders not issued: {'; '.join(problems)}")
+
+
+def _prepare_order(
+    opened: Home, terms: OrderTerms, assignment_id: str, shard_ids: tuple[str, ...]
+) -> Order:
+    _, node_id, attempt = parse_assignment_id(assignment_id)
+    node = Registry(opened.ledger).get(node_id)
+    context = (terms.base.federation, assignment_id, node_id)
+    return build_order(
+        terms,
+        node,
+        attempt=attempt,
+        shards=[opened.campaign.get_manifest(shard_id) for shard_id in shard_ids],
+        wrapped_keys={
+            shard_id: rewrap_data_key(
+                opened.store,
+                shard_id,
+                opened.steward_sealing,
+                node_public_key=node.sealing_public_key,
+                context=build_wrap_context(*context, shard_id),
             )
-            campaign.put_order(order, opened.coordinator)
-            held[assignment_id] = order
-        orders.append(held[assignment_id])
-    return orders
+            for shard_id in shard_ids
+        },
+    )
+
+
+def decide_allocation(opened: Home, base: RoundBase) -> Allocation:
+    """Return a round's allocation: as it was written down, or decided and written down now.
+
+    The caller holds `ALLOCATION_LOCK`.
+    """
+    campaign, recipe = opened.campaign, opened.settings.recipe
+    allocation = campaign.find_allocation(base.round)
+    if allocation is None:
+        allocation = allocate_shards(
+            AllocationRequest(
+                round_key=base.round,
+                recipe=recipe,
+                num_parameters=count_weights(recipe),
+                nodes=select_profiles(opened, base.roster),
+                shards=campaign.list_manifests(),
+                exposure=campaign.list_exposure(),
+                times_trained=campaign.count_trainings(),
+            )
+        )
+        campaign.put_allocation(allocation, opened.coordinator)
+    return allocation
 
 
 @dg.asset(
@@ -176,31 +232,16 @@ def issue_orders(
 def shard_allocation(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
     """Shards to nodes as one optimisation, and one signed order per node."""
     opened = home.open()
-    campaign = opened.campaign
-    base = campaign.find_base(context.partition_key)
+    base = opened.campaign.find_base(context.partition_key)
     if base is None:
         raise FederationError(f"round {context.partition_key} was not opened; run round_base")
-    with recorded(context, opened, "shard_allocation", base.round) as deed:
-        allocation = campaign.find_allocation(base.round)
-        if allocation is None:
-            allocation = allocate_shards(
-                AllocationRequest(
-                    round_key=base.round,
-                    recipe=opened.settings.recipe,
-                    num_parameters=count_weights(opened.settings.recipe),
-                    nodes=select_profiles(opened, base.roster),
-                    shards=campaign.list_manifests(),
-                    exposure=campaign.list_exposure(),
-                    times_trained=campaign.count_trainings(),
-                )
-            )
-            orders = issue_orders(opened, base, allocation, attempts={})
-            campaign.put_allocation(allocation, opened.coordinator)
-        else:
-            orders = issue_orders(opened, base, allocation, attempts={})
-        deed.details.update(
-            sha256=allocation.digest(), orders=[order.assignment_id for order in orders]
-        )
+    with (
+        recorded(context, opened, "shard_allocation", base.round) as deed,
+        opened.lock(ALLOCATION_LOCK),
+    ):
+        allocation = decide_allocation(opened, base)
+        issue_orders(opened, base, allocation.assignments)
+        deed.details.update(sha256=allocation.digest(), orders=sorted(allocation.assignments))
     rows = [
         (n.node_id, len(n.shard_ids), n.num_tokens, n.expected_seconds, n.expected_joules)
         for n in allocation.nodes
@@ -209,7 +250,7 @@ def shard_allocation(context: dg.AssetExecutionContext, home: HomeResource) -> d
         deed,
         sha256=allocation.digest(),
         metadata={
-            "orders": len(orders),
+            "orders": len(allocation.assignments),
             "nodes": render_table(("node", "shards", "tokens", "expected s", "expected J"), rows),
             "excluded": render_table(("node", "why"), allocation.excluded.items()),
             "slowest node (s)": allocation.makespan_seconds,
@@ -218,7 +259,7 @@ def shard_allocation(context: dg.AssetExecutionContext, home: HomeResource) -> d
     )
 
 
-def select_profiles(opened: Home, roster: tuple[str, ...]) -> list[NodeProfile]:
+def select_profiles(opened: Home, roster: Iterable[str]) -> list[NodeProfile]:
     """Return the profiles of the active nodes of a roster."""
-    nodes = Registry(opened.ledger).list_nodes()
-    return [n.profile for n in nodes if n.node_id in roster and n.status == "active"]
+    wanted = set(roster)
+    return [node.profile for node in _list_active(opened) if node.node_id in wanted]

@@ -4,7 +4,7 @@ import dagster as dg
 
 from synnq_assets.compute import build_backend
 from synnq_assets.defs.assignments import find_assignment
-from synnq_assets.defs.federation import issue_orders, select_profiles
+from synnq_assets.defs.federation import ALLOCATION_LOCK, issue_orders, select_profiles
 from synnq_assets.defs.partitions import round_site
 from synnq_assets.defs.recording import build_result, read_tag, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
@@ -12,48 +12,66 @@ from synnq_assets.errors import AllocationError, FederationError, OrderError
 from synnq_assets.federation import AllocationRequest, allocate_shards
 from synnq_assets.modeling.architectures import count_weights
 from synnq_assets.records.base import now_at
-from synnq_assets.records.federation import Reassignment
+from synnq_assets.records.federation import Reassignment, RoundBase
+from synnq_assets.records.identifiers import build_assignment_id, parse_assignment_id
 from synnq_assets.records.orders import Order
 from synnq_assets.trust import Home
 
 
 def reassign(opened: Home, lost: Order, reason: str) -> Reassignment:
-    """Issue orders for a lost order's shards to nodes that never had them, and write it down."""
+    """Hand a lost order's shards to nodes that never had them: first the record, then the orders.
+
+    Run again, it issues the orders that are missing. Losses decide one after the other, so that
+    each sees what the others gave away.
+
+    Raises:
+        OrderError: the order was answered in the meantime, or a replacement cannot be issued.
+    """
     campaign = opened.campaign
     base = campaign.find_base(lost.round)
     if base is None:
         raise FederationError(f"round {lost.round} was not opened")
-    dropped = {
-        order.node_id
-        for order in campaign.list_orders(lost.round)
-        if order.assignment_id == lost.assignment_id or campaign.find_loss(order.assignment_id)
-    }
-    wanted = {shard.shard_id for shard in lost.shards}
-    alive = tuple(node for node in base.roster if node not in dropped)
+    with opened.lock(ALLOCATION_LOCK):
+        loss = campaign.find_loss(lost.assignment_id)
+        if loss is None:
+            if campaign.find_verdict(lost.assignment_id):
+                raise OrderError(f"{lost.assignment_id} was answered; there is nothing to reassign")
+            loss = _decide_loss(opened, base, lost, reason)
+            campaign.put_loss(loss, opened.coordinator)
+        issue_orders(opened, base, loss.replacements)
+    return loss
+
+
+def _decide_loss(opened: Home, base: RoundBase, lost: Order, reason: str) -> Reassignment:
+    campaign, recipe = opened.campaign, opened.settings.recipe
+    dropped = {parse_assignment_id(loss.lost)[1] for loss in campaign.list_losses(lost.round)}
+    alive = set(base.roster) - dropped - {lost.node_id}
+    replacements = {}
     try:
         allocation = allocate_shards(
             AllocationRequest(
                 round_key=lost.round,
-                recipe=opened.settings.recipe,
-                num_parameters=count_weights(opened.settings.recipe),
+                recipe=recipe,
+                num_parameters=count_weights(recipe),
                 nodes=select_profiles(opened, alive),
-                shards=[m for m in campaign.list_manifests() if m.shard_id in wanted],
+                shards=[campaign.get_manifest(shard.shard_id) for shard in lost.shards],
                 exposure=campaign.list_exposure(),
                 must_place=True,
             )
         )
-        attempts = {node: campaign.next_attempt(lost.round, node) for node in alive}
-        orders = issue_orders(opened, base, allocation, attempts=attempts)
+        for row in allocation.nodes:
+            if row.shard_ids:
+                attempt = campaign.next_attempt(lost.round, row.node_id)
+                assignment_id = build_assignment_id(lost.round, row.node_id, attempt)
+                replacements[assignment_id] = row.shard_ids
     except AllocationError as error:
-        orders, reason = [], f"{reason}; not reassigned: {error}"
-    loss = Reassignment(
+        reason = f"{reason}; not reassigned: {error}"
+    return Reassignment(
         lost=lost.assignment_id,
-        replacements=tuple(order.assignment_id for order in orders),
+        replacements=replacements,
         reason=reason[:500],
         decided_at=now_at(),
     )
-    campaign.put_loss(loss, opened.coordinator)
-    return loss
 
 
 @dg.asset(
@@ -67,12 +85,10 @@ def shard_reassignment(
     lost = find_assignment(opened, context.partition_key, read_tag(context, "assignment"))
     reason = read_tag(context, "reason") or "reassigned by an operator"
     with recorded(context, opened, "shard_reassignment", lost.assignment_id) as deed:
-        loss = opened.campaign.find_loss(lost.assignment_id)
-        if loss is None:
-            handle = opened.campaign.find_handle(lost.assignment_id)
-            if handle is not None:
-                build_backend(opened.settings.profile).cancel(handle)
-            loss = reassign(opened, lost, reason)
+        handle = opened.campaign.find_handle(lost.assignment_id)
+        if handle is not None and opened.campaign.is_open(lost.assignment_id):
+            build_backend(opened.settings.profile).cancel(handle)
+        loss = reassign(opened, lost, reason)
         deed.details.update(sha256=loss.digest(), replacements=list(loss.replacements))
     rows = [(shard.shard_id[:12], shard.cell, shard.num_tokens) for shard in lost.shards]
     return build_result(

@@ -1,12 +1,13 @@
 """Around every asset: audit intent before, audit result after, and metadata that points to both."""
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 
+from synnq_assets.errors import SynnqError
 from synnq_assets.trust import AuditAction, Home
 
 AUDIT_INDEX = "synnq/audit_index"
@@ -26,6 +27,13 @@ def recorded(
         action, subject, actor="coordinator", run_id=context.run.run_id, **details
     ) as deed:
         yield deed
+
+
+def log_skipped(
+    context: dg.AssetExecutionContext | dg.SensorEvaluationContext,
+) -> Callable[[str, SynnqError], None]:
+    """Return what logs each item that is left out, so that it does not hold up the others."""
+    return lambda item, error: context.log.error(f"{item} is left out: {error}")
 
 
 def build_result(

@@ -1,7 +1,8 @@
 """The campaign's signed records, by round and by assignment.
 
 Everything that a sensor decides is derived from here, so that a decision can be taken again after
-any crash and comes out the same.
+any crash and comes out the same. Methods with `skip` leave out records that do not verify, and tell
+it which: one damaged record does not hold up the others.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from synnq_assets.records.rounds import CheckpointRecord, EvaluationRecord
 from synnq_assets.records.shards import ShardManifest
 from synnq_assets.records.submissions import Verdict
 from synnq_assets.trust.keys import SigningKey
-from synnq_assets.trust.ledger import Ledger
+from synnq_assets.trust.ledger import Ledger, Skip, skipping
 
 INITIAL_ROUND = build_round_key(0)
 
@@ -54,7 +55,7 @@ class Campaign:
         return self.ledger.find(f"rounds/{round_key}/allocation.json", Allocation)
 
     def put_allocation(self, allocation: Allocation, signer: SigningKey) -> None:
-        """Write an allocation down, after its orders."""
+        """Write an allocation down, before its orders: they follow from it."""
         self.ledger.put(f"rounds/{allocation.round}/allocation.json", allocation, signer)
 
     def find_checkpoint(self, round_key: str) -> CheckpointRecord | None:
@@ -118,9 +119,27 @@ class Campaign:
 
     # --- assignments
 
-    def list_orders(self, round_key: str) -> list[Order]:
+    def list_promises(
+        self, round_key: str, *, skip: Skip | None = None
+    ) -> dict[str, tuple[str, ...]]:
+        """Return assignment id -> shards, as allocation and reassignments say; each gets an order.
+
+        These records are written before their orders, so a crash between the two leaves a promise
+        that is kept later, and never a shard with two nodes.
+        """
+        allocation = self.find_allocation(round_key)
+        promises = allocation.assignments if allocation else {}
+        for loss in self.list_losses(round_key, skip=skip):
+            promises.update(loss.replacements)
+        return promises
+
+    def list_orders(self, round_key: str, *, skip: Skip | None = None) -> list[Order]:
         """Return a round's orders, by assignment id."""
-        return self.ledger.list_all(f"rounds/{round_key}/orders", Order)
+        return self.ledger.list_all(f"rounds/{round_key}/orders", Order, skip=skip)
+
+    def has_order(self, assignment_id: str) -> bool:
+        """Return whether an order was issued."""
+        return self.ledger.store.has(assignment_key(assignment_id, "orders"))
 
     def get_order(self, assignment_id: str) -> Order:
         """Return one order."""
@@ -132,7 +151,9 @@ class Campaign:
 
     def next_attempt(self, round_key: str, node_id: str) -> int:
         """Return the number of a node's next order in a round."""
-        return 1 + sum(order.node_id == node_id for order in self.list_orders(round_key))
+        issued = (order.assignment_id for order in self.list_orders(round_key))
+        taken = map(parse_assignment_id, {*issued, *self.list_promises(round_key)})
+        return 1 + max((attempt for _, node, attempt in taken if node == node_id), default=0)
 
     def find_handle(self, assignment_id: str) -> JobHandle | None:
         """Return how to find an order's job, if it was submitted."""
@@ -147,8 +168,12 @@ class Campaign:
         return self.ledger.find(assignment_key(assignment_id, "lost"), Reassignment)
 
     def put_loss(self, loss: Reassignment, signer: SigningKey) -> None:
-        """Write down that an assignment was lost."""
+        """Write down that an assignment was lost, before the orders that replace it."""
         self.ledger.put(assignment_key(loss.lost, "lost"), loss, signer)
+
+    def list_losses(self, round_key: str, *, skip: Skip | None = None) -> list[Reassignment]:
+        """Return what became of a round's lost assignments."""
+        return self.ledger.list_all(f"rounds/{round_key}/lost", Reassignment, skip=skip)
 
     def find_verdict(self, assignment_id: str) -> Verdict | None:
         """Return the verdict on an order's submission."""
@@ -158,15 +183,21 @@ class Campaign:
         """Write a verdict down."""
         self.ledger.put(assignment_key(verdict.assignment_id, "verdicts"), verdict, signer)
 
-    def list_verdicts(self, round_key: str) -> list[Verdict]:
+    def list_verdicts(self, round_key: str, *, skip: Skip | None = None) -> list[Verdict]:
         """Return the verdicts on a round's orders."""
-        return self.ledger.list_all(f"rounds/{round_key}/verdicts", Verdict)
+        return self.ledger.list_all(f"rounds/{round_key}/verdicts", Verdict, skip=skip)
 
-    def iter_open_orders(self, round_key: str) -> Iterator[Order]:
+    def is_open(self, assignment_id: str) -> bool:
+        """Return whether an order may still bring a submission."""
+        return not self.find_verdict(assignment_id) and not self.find_loss(assignment_id)
+
+    def iter_open_orders(self, round_key: str, *, skip: Skip | None = None) -> Iterator[Order]:
         """Yield the orders of a round that may still bring a submission."""
-        for order in self.list_orders(round_key):
-            assignment_id = order.assignment_id
-            if not self.find_verdict(assignment_id) and not self.find_loss(assignment_id):
+        for order in self.list_orders(round_key, skip=skip):
+            is_open = False
+            with skipping(skip, order.assignment_id):
+                is_open = self.is_open(order.assignment_id)
+            if is_open:
                 yield order
 
     def list_consumed(self) -> frozenset[str]:
@@ -177,7 +208,9 @@ class Campaign:
             for item in record.contributions
         )
 
-    def select_candidates(self, round_key: str, *, max_staleness_rounds: int) -> list[Verdict]:
+    def select_candidates(
+        self, round_key: str, *, max_staleness_rounds: int, skip: Skip | None = None
+    ) -> list[Verdict]:
         """Return accepted verdicts that no checkpoint has used, this round's and late ones."""
         number = parse_round_key(round_key)
         consumed = self.list_consumed()
@@ -185,11 +218,16 @@ class Campaign:
             verdict
             for key in self.list_rounds()
             if 0 <= number - parse_round_key(key) <= max_staleness_rounds
-            for verdict in self.list_verdicts(key)
+            for verdict in self.list_verdicts(key, skip=skip)
             if verdict.decision == "accepted" and verdict.assignment_id not in consumed
         ]
 
     # --- shards
+
+    def get_manifest(self, shard_id: str) -> ShardManifest:
+        """Return the manifest of one shard."""
+        key = f"shards/{shard_id}/manifest.json"
+        return self.ledger.get(key, ShardManifest, roles=("steward",))
 
     def list_manifests(self) -> list[ShardManifest]:
         """Return the manifests of all shards."""
@@ -199,11 +237,13 @@ class Campaign:
         return [self.ledger.get(key, ShardManifest, roles=("steward",)) for key in keys]
 
     def list_exposure(self) -> dict[str, frozenset[str]]:
-        """Return node -> shards that were ever sent to it, from the orders of all rounds."""
+        """Return node -> shards that were sent or promised to it, over all rounds."""
         had: dict[str, set[str]] = {}
         for round_key in self.list_rounds():
             for order in self.list_orders(round_key):
                 had.setdefault(order.node_id, set()).update(s.shard_id for s in order.shards)
+            for assignment_id, shard_ids in self.list_promises(round_key).items():
+                had.setdefault(parse_assignment_id(assignment_id)[1], set()).update(shard_ids)
         return {node: frozenset(shards) for node, shards in had.items()}
 
     def count_trainings(self) -> dict[str, int]:

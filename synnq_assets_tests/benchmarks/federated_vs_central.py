@@ -32,16 +32,13 @@ from synnq_assets.defs import aggregation, compute, federation, shards, submissi
 from synnq_assets.defs.corpora import curated_corpus  # noqa: E402
 from synnq_assets.defs.resources import HomeResource  # noqa: E402
 from synnq_assets.federation import (  # noqa: E402
-    AllocationRequest,
     OrderTerms,
     Registry,
-    allocate_shards,
     build_order,
     build_round_base,
     build_segment,
 )
 from synnq_assets.federation.orders import build_wrap_context  # noqa: E402
-from synnq_assets.modeling.architectures import count_weights  # noqa: E402
 from synnq_assets.modeling.models import (  # noqa: E402
     build_model,
     load_weights,
@@ -103,19 +100,10 @@ def run_round(home, number):
         tokens_planned=planned * recipe.training.epochs,
     )
     campaign.put_base(base, home.coordinator)
-    allocation = allocate_shards(
-        AllocationRequest(
-            round_key=base.round,
-            recipe=recipe,
-            num_parameters=count_weights(recipe),
-            nodes=federation.select_profiles(home, base.roster),
-            shards=campaign.list_manifests(),
-            exposure=campaign.list_exposure(),
-            times_trained=campaign.count_trainings(),
-        )
-    )
+    allocation = federation.decide_allocation(home, base)
     verdicts = []
-    for order in federation.issue_orders(home, base, allocation, attempts={}):
+    federation.issue_orders(home, base, allocation.assignments)
+    for order in campaign.list_orders(base.round):
         submissions.store_submission(home, train(home, order), order)
         verdicts.append(submissions.judge(home, order))
     folder = home.store.reserve(f"checkpoints/{base.round}/model.safetensors").parent

@@ -3,10 +3,9 @@
 import dagster as dg
 
 from synnq_assets.defs import jobs
-from synnq_assets.defs.partitions import rounds, sources
 from synnq_assets.defs.resources import HomeResource
-from synnq_assets.defs.sensors.steps import INTERVAL_SECONDS, RUNNING, find_missing, request_step
-from synnq_assets.defs.shards import PLAN, TOKENIZER, is_sealed
+from synnq_assets.defs.sensors.steps import INTERVAL_SECONDS, RUNNING, add_partitions, request_step
+from synnq_assets.defs.shards import PLAN, TOKENIZER, is_sealed, planned_cells
 from synnq_assets.trust import Home
 from synnq_assets.trust.campaign import INITIAL_ROUND
 
@@ -20,9 +19,6 @@ def prepare_campaign(context: dg.SensorEvaluationContext, home: HomeResource) ->
     """Bring the campaign to where its first round can open."""
     opened = home.open()
     names = [source.name for source in opened.settings.recipe.corpus.sources]
-    additions = []
-    if missing := find_missing(context, "source", names):
-        additions.append(sources.build_add_request(missing))
     requests: list[dg.RunRequest] = []
     keys = opened.store.iter_keys("corpora")
     curated = {key.split("/")[1] for key in keys if key.endswith("/report.json")}
@@ -34,8 +30,6 @@ def prepare_campaign(context: dg.SensorEvaluationContext, home: HomeResource) ->
     if names and curated.issuperset(names):
         requests = _prepare_shards(context, opened)
         if opened.store.has(PLAN) and not opened.campaign.find_evaluation(INITIAL_ROUND):
-            if missing := find_missing(context, "round", [INITIAL_ROUND]):
-                additions.append(rounds.build_add_request(missing))
             requests += request_step(
                 context,
                 opened,
@@ -43,14 +37,19 @@ def prepare_campaign(context: dg.SensorEvaluationContext, home: HomeResource) ->
                 job=jobs.initialise.name,
                 partition_key=INITIAL_ROUND,
             )
-    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=additions)
+    return dg.SensorResult(
+        run_requests=requests, dynamic_partitions_requests=add_partitions(context, opened)
+    )
 
 
 def _prepare_shards(context: dg.SensorEvaluationContext, opened: Home) -> list[dg.RunRequest]:
     if not (opened.store.has(PLAN) and opened.store.has(TOKENIZER)):
         return request_step(context, opened, "plan", job=jobs.plan.name)
-    known = context.instance.get_dynamic_partitions("cell")
-    open_cells = [cell for cell in known if not is_sealed(opened, cell)]
+    # A range follows Dagster's order: what it knows, then what this tick adds.
+    planned, known = planned_cells(opened), context.instance.get_dynamic_partitions("cell")
+    ordered = [cell for cell in known if cell in planned]
+    ordered += [cell for cell in planned if cell not in known]
+    open_cells = [cell for cell in ordered if not is_sealed(opened, cell)]
     if not open_cells:
         return []
     tags = {

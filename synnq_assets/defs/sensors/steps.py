@@ -1,11 +1,14 @@
 """A step of the campaign is asked for until it is done, however many ticks ask."""
 
-from collections.abc import Iterable
-
 import dagster as dg
 
+from synnq_assets.defs.partitions import cells, rounds, sites, sources
+from synnq_assets.defs.recording import log_skipped
+from synnq_assets.defs.shards import planned_cells
+from synnq_assets.federation import Registry
 from synnq_assets.settings import sensor_interval_seconds
 from synnq_assets.trust import Home
+from synnq_assets.trust.campaign import INITIAL_ROUND
 
 INTERVAL_SECONDS = sensor_interval_seconds()
 RUNNING = dg.DefaultSensorStatus.RUNNING
@@ -49,9 +52,24 @@ def request_step(
     ]
 
 
-def find_missing(
-    context: dg.SensorEvaluationContext, name: str, wanted: Iterable[str]
-) -> list[str]:
-    """Return the partition keys that Dagster does not know yet."""
-    known = set(context.instance.get_dynamic_partitions(name))
-    return [key for key in wanted if key not in known]
+def add_partitions(
+    context: dg.SensorEvaluationContext, opened: Home, *, next_round: str = INITIAL_ROUND
+) -> list[dg.AddDynamicPartitionsRequest]:
+    """Return requests for the partitions that the campaign has and Dagster does not know.
+
+    Partitions follow from settings and records, so a run that was killed before it added its own,
+    or a lost database, holds nothing up.
+    """
+    nodes = Registry(opened.ledger).list_nodes(skip=log_skipped(context))
+    wanted: list[tuple[dg.DynamicPartitionsDefinition, list[str]]] = [
+        (sources, [source.name for source in opened.settings.recipe.corpus.sources]),
+        (cells, planned_cells(opened)),
+        (rounds, sorted({INITIAL_ROUND, *opened.campaign.list_rounds(), next_round})),
+        (sites, [node.node_id for node in nodes]),
+    ]
+    additions = []
+    for definition, keys in wanted:
+        known = set(context.instance.get_dynamic_partitions(str(definition.name)))
+        if missing := [key for key in keys if key not in known]:
+            additions.append(definition.build_add_request(missing))
+    return additions
