@@ -47,7 +47,8 @@ def sealed_root(campaign, tmp_path_factory):
 
 @pytest.fixture
 def store(sealed_root, tmp_path):
-    shutil.copytree(sealed_root, tmp_path / "store")
+    # without the blobs' modes, so that a test can damage them
+    shutil.copytree(sealed_root, tmp_path / "store", copy_function=shutil.copyfile)
     return FolderStore(tmp_path / "store")
 
 
