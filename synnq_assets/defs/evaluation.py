@@ -1,6 +1,7 @@
 """Evaluation and compliance of each global checkpoint; the decision to promote or roll back."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from synnq_assets.defs.shards import TOKENIZER, planned_corpora
 from synnq_assets.errors import EvaluationError
 from synnq_assets.evaluation import (
     ComplianceReport,
+    Drift,
     EvaluationFigures,
     build_compliance,
     build_suite,
+    compare_figures,
     evaluate_model,
     judge_checkpoint,
     plot_rounds,
+    verify_checkpoint,
 )
 from synnq_assets.modeling.architectures import count_weights
 from synnq_assets.records.base import canonical_json, sha256_hex
@@ -32,10 +36,15 @@ from synnq_assets.records.rounds import CheckpointRecord, EvaluationRecord
 from synnq_assets.trust import Home
 
 GROUP = "evaluation"
+MEASURE_AGAIN = {"synnq/measure": "again"}  # tags of a run that measures what was judged before
 
 
 def measure(opened: Home, record: CheckpointRecord) -> EvaluationFigures:
-    """Evaluate a checkpoint on the campaign's own suite, built once from the held-out documents."""
+    """Evaluate a checkpoint on the campaign's own suite, built once from the held-out documents.
+
+    Raises:
+        EvaluationError: the weights in the store are not the record's, or nothing can be measured.
+    """
     from synnq_assets.modeling.export import export_huggingface
 
     settings = opened.settings.recipe.evaluation
@@ -49,6 +58,7 @@ def measure(opened: Home, record: CheckpointRecord) -> EvaluationFigures:
             opened.store.local_path(TOKENIZER),
             Path(folder),
         )
+        verify_checkpoint(model_dir, record.checkpoint.checkpoint_sha256)  # the copy that is loaded
         return evaluate_model(model_dir, suite.path, settings)
 
 
@@ -95,18 +105,39 @@ def evaluation_report(
         again = read_tag(context, "measure") == "again"
         record, figures = evaluate(opened, round_key, again=again)
         deed.details.update(sha256=record.digest(), decision=record.decision)
+        drift = compare_figures(record, figures) if again and figures is not None else None
+        if drift is not None:
+            log_drift(context, drift)
+            deed.details.update(drifted=[change.name for change in drift.drifted])
     metadata: dict[str, Any] = {
         "decision": record.decision,
         "reason": record.reason,
         "perplexity": record.headline_perplexity,
         "F1": record.headline_f1,
-        "figures": render_table(("figure", "value"), sorted(record.figures.items())),
+        "figures": render_table(*list_figures(record, drift)),
         "rounds so far": render_image(plot_rounds(list_evaluations(opened)), "rounds so far"),
     }
+    if drift is not None:
+        metadata["measured again"] = drift.describe()
     if figures is not None:
         metadata["perplexity by cell"] = render_image(figures.plot_png, "perplexity by cell")
         metadata |= {title: dg.MetadataValue.md(table) for title, table in figures.tables.items()}
     return build_result(deed, sha256=record.digest(), metadata=metadata)
+
+
+def log_drift(context: dg.AssetExecutionContext, drift: Drift) -> None:
+    """Say in the run's log what a second measurement found; a warning where figures changed."""
+    log = context.log.warning if drift.drifted else context.log.info
+    log(drift.describe())
+
+
+def list_figures(
+    record: EvaluationRecord, drift: Drift | None
+) -> tuple[tuple[str, ...], Sequence[Sequence[Any]]]:
+    """Return columns and rows: the recorded figures, with those of now beside them."""
+    if drift is None:
+        return ("figure", "value"), sorted(record.figures.items())
+    return ("figure", "recorded", "measured now", "change"), drift.rows
 
 
 @dg.asset_check(asset=evaluation_report, partitions_def=rounds)

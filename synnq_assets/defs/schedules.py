@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from synnq_assets.defs.evaluation import MEASURE_AGAIN
+from synnq_assets.defs.partitions import sources
 from synnq_assets.defs.resources import HomeResource
 
 OFF = dg.DefaultScheduleStatus.STOPPED
@@ -15,12 +17,17 @@ OFF = dg.DefaultScheduleStatus.STOPPED
 def nightly_corpus(
     context: dg.ScheduleEvaluationContext, home: HomeResource
 ) -> Iterator[dg.RunRequest]:
-    """Curate every source again; a campaign under way keeps the corpora that it was planned on."""
+    """Curate every source again; a campaign under way keeps the corpora that it was planned on.
+
+    A source that was never curated is left to the preparation of the campaign.
+    """
+    known = set(context.instance.get_dynamic_partitions(sources.name or ""))
     for source in home.open().settings.recipe.corpus.sources:
-        yield dg.RunRequest(
-            run_key=f"nightly:{source.name}:{context.scheduled_execution_time:%Y%m%d}",
-            partition_key=source.name,
-        )
+        if source.name in known:
+            yield dg.RunRequest(
+                run_key=f"nightly:{source.name}:{context.scheduled_execution_time:%Y%m%d}",
+                partition_key=source.name,
+            )
 
 
 @dg.schedule(
@@ -40,6 +47,7 @@ def weekly_evaluation(
     yield dg.RunRequest(
         run_key=f"weekly:{promoted.round}:{context.scheduled_execution_time:%Y%m%d}",
         partition_key=promoted.round,
+        tags=MEASURE_AGAIN,
     )
 
 

@@ -9,6 +9,7 @@ rolls back, a compliance report.
     harness.py       lm-eval's only door: offline, float32, one device
     attribution.py   integrated gradients, and whether they can be believed (torch)
     figures.py       evaluate_model: answers become figures, tables and a plot
+    drift.py         a checkpoint measured again, beside its record
     judging.py       promote, or roll back to the parent
     compliance.py    figures under the six principles of COMPL-AI, compute against the AI Act
     requirements.py  the requirements of that report, one visible list
@@ -19,19 +20,30 @@ Importing this package imports no torch and no lm-eval.
 """
 
 from synnq_assets.evaluation.compliance import ComplianceReport, build_compliance
-from synnq_assets.evaluation.figures import EvaluationFigures, evaluate_model
+from synnq_assets.evaluation.drift import Drift, compare_figures
+from synnq_assets.evaluation.figures import (
+    EvaluationFigures,
+    evaluate_model,
+    list_cells,
+    verify_checkpoint,
+)
 from synnq_assets.evaluation.judging import judge_checkpoint
-from synnq_assets.evaluation.plots import plot_rounds
+from synnq_assets.evaluation.plots import plot_perplexity, plot_rounds
 from synnq_assets.evaluation.suite import Suite, build_suite, open_suite
 
 __all__ = [
     "ComplianceReport",
+    "Drift",
     "EvaluationFigures",
     "Suite",
     "build_compliance",
     "build_suite",
+    "compare_figures",
     "evaluate_model",
     "judge_checkpoint",
+    "list_cells",
     "open_suite",
+    "plot_perplexity",
     "plot_rounds",
+    "verify_checkpoint",
 ]

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synnq_assets.errors import EvaluationError
+from synnq_assets.evaluation.holdout import CELL_NAME
 from synnq_assets.evaluation.plots import plot_perplexity
 from synnq_assets.evaluation.suite import Suite, open_suite
 from synnq_assets.evaluation.tables import render_tables
 from synnq_assets.evaluation.tasks import TASKS
 from synnq_assets.evaluation.tasks.perplexity import HEADLINE, mean
+from synnq_assets.records.orders import digest_files
 from synnq_assets.settings.recipe import EvaluationSettings
+from synnq_assets.storage.files import describe_file
 
 FINGERPRINT = "suite/fingerprint"  # first 48 bits of the suite's digest: an exact float
+MODEL_FILE = "model.safetensors"
 F1_TASKS = ("language", "sector", "document")
 
 
@@ -36,6 +40,24 @@ class EvaluationFigures:
     headline_f1: float
     tables: dict[str, str]
     plot_png: bytes
+
+
+def verify_checkpoint(model_dir: Path, checkpoint_sha256: str) -> None:
+    """Compare the weights that are about to be measured with the checkpoint they stand for.
+
+    Raises:
+        EvaluationError: missing, or the weights of something else.
+    """
+    path = model_dir / MODEL_FILE
+    try:
+        digest = digest_files((describe_file(path),))
+    except OSError as error:
+        raise EvaluationError(f"cannot read {path}: {error.strerror}") from error
+    if digest != checkpoint_sha256:
+        raise EvaluationError(
+            f"the stored weights are checkpoint {digest}, but the record names checkpoint "
+            f"{checkpoint_sha256}; nothing was measured: restore {MODEL_FILE} from a backup"
+        )
 
 
 def evaluate_model(model_dir: Path, suite: Path, settings: EvaluationSettings) -> EvaluationFigures:
@@ -73,6 +95,12 @@ def build_figures(figures: Mapping[str, float], suite: Suite) -> EvaluationFigur
         tables=render_tables(named, suite.cells),
         plot_png=plot_perplexity(named, suite.cells),
     )
+
+
+def list_cells(figures: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the (language, sector) cells that figures have a perplexity for, in order."""
+    names = (name.removeprefix("perplexity/") for name in figures if name.startswith("perplexity/"))
+    return tuple(sorted(name for name in names if CELL_NAME.fullmatch(name)))
 
 
 def select_unmeasurable(figures: Mapping[str, float]) -> list[str]:
