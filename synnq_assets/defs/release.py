@@ -8,11 +8,11 @@ from synnq_assets.defs.recording import build_result, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.shards import TOKENIZER, planned_corpora
 from synnq_assets.errors import ReleaseError, SignatureError
-from synnq_assets.evaluation import plot_rounds
+from synnq_assets.evaluation import list_cells, plot_perplexity, plot_rounds
 from synnq_assets.records.identifiers import parse_assignment_id
 from synnq_assets.records.rounds import CheckpointRecord
 from synnq_assets.records.submissions import Submission
-from synnq_assets.release import ReleaseInputs, build_release, verify_release
+from synnq_assets.release import ReleaseInputs, ReportedEnergy, build_release, verify_release
 from synnq_assets.trust import Home, open_envelope
 
 GROUP = "release"
@@ -58,27 +58,33 @@ def gather_inputs(opened: Home, round_key: str) -> ReleaseInputs:
             opened.store.get_bytes(key) for key in opened.store.iter_keys("registry/grants")
         ),
         root_public_key=opened.coordinator.public_key,
-        plots={"rounds.png": plot_rounds(evaluations)},
-        energy_joules=sum_energy(opened, chain),
+        plots={
+            "perplexity.png": plot_perplexity(evaluation.figures, list_cells(evaluation.figures)),
+            "rounds.png": plot_rounds(evaluations),
+        },
+        energy=sum_energy(opened, chain),
     )
 
 
-def sum_energy(opened: Home, chain: list[CheckpointRecord]) -> float | None:
-    """Return the energy that the nodes reported for a chain, in joules; None if one could not."""
-    total = 0.0
-    for item in (item for record in chain for item in record.contributions):
-        round_key, _, _ = parse_assignment_id(item.assignment_id)
-        data = opened.store.get_bytes(
-            f"rounds/{round_key}/submissions/{item.assignment_id}/submission.json"
-        )
-        try:
-            answer = open_envelope(data, Submission, opened.keyring, roles=("node",))
-        except SignatureError:  # of a node that was suspended since
-            return None
-        if answer.metrics.energy_joules is None:
-            return None
-        total += answer.metrics.energy_joules
-    return total
+def sum_energy(opened: Home, chain: list[CheckpointRecord]) -> ReportedEnergy:
+    """Return what the nodes of a chain's contributions reported, and how many of them did."""
+    contributions = [item for record in chain for item in record.contributions]
+    reported = [read_joules(opened, item.assignment_id) for item in contributions]
+    known = [joules for joules in reported if joules is not None]
+    return ReportedEnergy(
+        joules=sum(known), num_reporting=len(known), num_contributions=len(contributions)
+    )
+
+
+def read_joules(opened: Home, assignment_id: str) -> float | None:
+    """Return the energy in a submission; None where its node has no counter, or was suspended."""
+    round_key, _, _ = parse_assignment_id(assignment_id)
+    data = opened.store.get_bytes(f"rounds/{round_key}/submissions/{assignment_id}/submission.json")
+    try:
+        answer = open_envelope(data, Submission, opened.keyring, roles=("node",))
+    except SignatureError:  # its node was suspended since
+        return None
+    return answer.metrics.energy_joules
 
 
 @dg.asset(partitions_def=rounds, deps=["compliance_report"], group_name=GROUP, code_version="1")

@@ -19,7 +19,13 @@ every byte of it.
 """
 
 from synnq_assets.release.build import build_release
-from synnq_assets.release.inputs import ReleaseInputs
+from synnq_assets.release.inputs import ReleaseInputs, ReportedEnergy
 from synnq_assets.release.verify import VerifiedRelease, verify_release
 
-__all__ = ["ReleaseInputs", "VerifiedRelease", "build_release", "verify_release"]
+__all__ = [
+    "ReleaseInputs",
+    "ReportedEnergy",
+    "VerifiedRelease",
+    "build_release",
+    "verify_release",
+]

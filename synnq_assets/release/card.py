@@ -143,17 +143,21 @@ def _render_data(inputs: ReleaseInputs, facts: ReleaseFacts) -> str:
 
 def render_compute(facts: ReleaseFacts) -> str:
     """Return training compute and energy in words, for the card."""
-    energy = (
-        "No node reported energy."
-        if facts.energy_mwh is None
-        else f"Nodes reported {format_figure(facts.energy_mwh)} MWh in total; a node without an "
-        "energy counter is not in this sum."
+    energy = facts.energy
+    counted = f"{energy.num_reporting} of {energy.num_contributions} contributions"
+    stated = (
+        f"{counted} reported {format_figure(facts.energy_mwh)} MWh in total"
+        if energy.num_reporting
+        else f"{counted} reported energy"
     )
+    if not energy.is_complete:
+        stated += "; what the others used is not known"
     return (
         f"Estimated training compute: {facts.compute_flop:.3g} FLOP "
         f"(6 x parameters x trained tokens, arXiv:2001.08361), "
         f"{facts.compute_flop / SYSTEMIC_RISK_FLOP:.2g} of the threshold of 10²⁵ FLOP in "
-        f"Art. 51(2) of the AI Act. Rounds that were rolled back are not counted. {energy}\n"
+        f"Art. 51(2) of the AI Act. Rounds that were rolled back are not counted. "
+        f"Energy: {stated}.\n"
     )
 
 

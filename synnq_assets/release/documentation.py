@@ -118,10 +118,17 @@ def _list_resources(facts: ReleaseFacts) -> tuple[list[Item], list[Item]]:
         _item("Amount of computation, in FLOP", AUTHORITIES, facts.compute_flop),
         _item("Measurement methodology", AUTHORITIES, "6 x parameters x trained tokens"),
     ]
-    has_energy = facts.energy_mwh is not None
-    method = "Sum of the energy counters that nodes reported" if has_energy else None
+    reported = facts.energy
+    method = (
+        f"Sum of the energy counters of {reported.num_reporting} of {reported.num_contributions} "
+        f"contributions: {facts.energy_mwh:.4g} MWh"
+        if reported.num_reporting
+        else None
+    )
+    # A part is not the energy used: where one is missing, the provider has to complete it.
+    whole = facts.energy_mwh if method and reported.is_complete else None
     energy = [
-        _item("Energy used for training, in MWh", AUTHORITIES, facts.energy_mwh),
+        _item("Energy used for training, in MWh", AUTHORITIES, whole),
         _item("Measurement methodology", AUTHORITIES, method),
         _item("Computation of inference, benchmarked", AUTHORITIES, None),
     ]

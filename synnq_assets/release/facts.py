@@ -7,7 +7,7 @@ from datetime import datetime
 from synnq_assets.records.base import now_at
 from synnq_assets.records.rounds import EvaluationRecord
 from synnq_assets.records.shards import ShardManifest
-from synnq_assets.release.inputs import ReleaseInputs
+from synnq_assets.release.inputs import ReleaseInputs, ReportedEnergy
 from synnq_assets.storage.tensors import TensorFile
 
 # AI Act Art. 51(2): above this much training compute, a model is presumed to bear systemic risk.
@@ -37,7 +37,7 @@ class ReleaseFacts:
     num_documents: int
     num_trained_tokens: int  # with epochs
     compute_flop: float
-    energy_mwh: float | None
+    energy: ReportedEnergy
     cells: tuple[CellFacts, ...]
     licences: dict[str, int]  # SPDX expression -> documents in the shards
     sources: dict[str, int]  # corpus source -> documents in the shards
@@ -45,6 +45,11 @@ class ReleaseFacts:
     domains: tuple[str, ...]
     first_evaluation: EvaluationRecord
     evaluation: EvaluationRecord
+
+    @property
+    def energy_mwh(self) -> float:
+        """What was reported, in MWh; how complete that is says `energy`."""
+        return self.energy.joules / JOULES_PER_MWH
 
 
 def _sum_cells(manifests: tuple[ShardManifest, ...]) -> tuple[CellFacts, ...]:
@@ -86,7 +91,6 @@ def build_facts(inputs: ReleaseInputs) -> ReleaseFacts:
         licences.update(manifest.licences)
         sources.update(manifest.sources)
     cells = _sum_cells(inputs.manifests)
-    joules = inputs.energy_joules
     return ReleaseFacts(
         released_at=now_at(),
         num_parameters=num_parameters,
@@ -95,7 +99,7 @@ def build_facts(inputs: ReleaseInputs) -> ReleaseFacts:
         num_documents=sum(cell.num_documents for cell in cells),
         num_trained_tokens=inputs.record.tokens_total,
         compute_flop=estimate_flop(num_parameters, inputs.record.tokens_total),
-        energy_mwh=None if joules is None else joules / JOULES_PER_MWH,
+        energy=inputs.energy,
         cells=cells,
         licences=dict(sorted(licences.items())),
         sources=dict(sorted(sources.items())),

@@ -19,6 +19,20 @@ _FILE_NAME = TypeAdapter(FileName)
 
 
 @dataclass(frozen=True)
+class ReportedEnergy:
+    """What nodes reported of the training behind a release; a machine without counter cannot."""
+
+    joules: float  # sum over the contributions that reported
+    num_reporting: int
+    num_contributions: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every contribution is in the sum."""
+        return self.num_reporting == self.num_contributions
+
+
+@dataclass(frozen=True)
 class ReleaseInputs:
     """Everything that a release may say; nothing else enters its card or its papers."""
 
@@ -38,7 +52,7 @@ class ReleaseInputs:
     grants: tuple[bytes, ...]  # envelopes of key grants, signed by the coordinator's root key
     root_public_key: str  # the coordinator's, base64
     plots: dict[str, bytes]  # file name -> PNG
-    energy_joules: float | None = None  # sum of what nodes reported; None where none did
+    energy: ReportedEnergy
 
     @property
     def released_evaluation(self) -> EvaluationRecord:

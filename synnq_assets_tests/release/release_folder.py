@@ -13,7 +13,7 @@ from synnq_assets.records.orders import CheckpointRef, FileDigest, digest_files
 from synnq_assets.records.releases import ReleaseRecord
 from synnq_assets.records.rounds import CheckpointRecord, Contribution, EvaluationRecord
 from synnq_assets.records.shards import ShardManifest
-from synnq_assets.release import ReleaseInputs, build_release
+from synnq_assets.release import ReleaseInputs, ReportedEnergy, build_release
 from synnq_assets.settings import load_recipe
 from synnq_assets.storage.files import describe_file
 from synnq_assets.trust import SigningKey, sign_record
@@ -203,7 +203,8 @@ def make_inputs(folder: Path, root: SigningKey, key: SigningKey, **changes: Any)
         "audit_root": "f" * 64,
         "grants": (sign_grant(root, key),),
         "root_public_key": root.public_key,
-        "plots": {"rounds.png": PNG},
+        "plots": {"perplexity.png": PNG, "rounds.png": PNG},
+        "energy": ReportedEnergy(joules=0.0, num_reporting=0, num_contributions=4),
     }
     return ReleaseInputs(**{**values, **changes})
 

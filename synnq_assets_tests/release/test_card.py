@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synnq_assets.records.corpora import CurationReport
+from synnq_assets.release import ReportedEnergy
 from synnq_assets.release.card import render_card
 from synnq_assets.release.documentation import build_documentation
 from synnq_assets.release.facts import build_facts, estimate_flop
@@ -57,8 +58,8 @@ def test_the_card_names_lineage_data_and_digest(card: str, small: SmallRelease):
 
 def test_every_link_of_the_card_leads_into_the_folder(card: str, small: SmallRelease):
     links = re.findall(r"\]\(([^)]+)\)", card)
-    assert "figures/rounds.png" in links
-    assert len(links) == 4
+    assert {"figures/perplexity.png", "figures/rounds.png"} <= set(links)
+    assert len(links) == 5
     assert all((small.folder / link).is_file() for link in links)
 
 
@@ -80,10 +81,30 @@ def test_compute_is_six_times_parameters_times_tokens(card: str):
     assert "4.51e+10 FLOP" in card
 
 
-def test_energy_is_stated_only_where_it_was_reported(card: str, small: SmallRelease):
-    assert "No node reported energy." in card
-    inputs = dataclasses.replace(small.inputs, energy_joules=7.2e9)  # 3.6e9 J are one MWh
-    assert "Nodes reported 2 MWh" in render_card(inputs, build_facts(inputs))
+@pytest.mark.parametrize(
+    ("joules", "num_reporting", "sentence", "value"),
+    [
+        (0.0, 0, "0 of 4 contributions reported energy; what the others used is not known.", None),
+        (
+            7.2e9,  # 3.6e9 J are one MWh
+            3,
+            "3 of 4 contributions reported 2 MWh in total; what the others used is not known.",
+            None,
+        ),
+        (7.2e9, 4, "4 of 4 contributions reported 2 MWh in total.", 2.0),
+    ],
+)
+def test_energy_comes_with_how_many_contributions_reported_it(
+    joules: float, num_reporting: int, sentence: str, value: float | None, small: SmallRelease
+):
+    energy = ReportedEnergy(joules=joules, num_reporting=num_reporting, num_contributions=4)
+    inputs = dataclasses.replace(small.inputs, energy=energy)
+    facts = build_facts(inputs)
+    assert f"Energy: {sentence}\n" in render_card(inputs, facts)
+    items = build_documentation(inputs, facts)["sections"]["8 Energy consumption"]
+    assert items[0]["value"] == value
+    method = items[1]["value"]
+    assert (method is None) if num_reporting == 0 else f"{num_reporting} of 4" in method
 
 
 def test_a_language_without_figure_is_named_as_a_limit(small: SmallRelease):
