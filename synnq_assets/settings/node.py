@@ -49,6 +49,18 @@ class Launch:
     world_size: int = 1
 
 
+@dataclass(frozen=True)
+class VisibleDevices:
+    """The accelerators that this process may use, as the drivers' variables say; None: all.
+
+    Entries are indices or ids. AMD's two narrow one after the other: `hip` counts within `rocr`.
+    """
+
+    cuda: tuple[str, ...] | None = None
+    rocr: tuple[str, ...] | None = None
+    hip: tuple[str, ...] | None = None
+
+
 def default_node_file(environment: Mapping[str, str] | None = None) -> Path | None:
     """Return the node file that SYNNQ_NODE names, or None where it is not set."""
     value = (os.environ if environment is None else environment).get("SYNNQ_NODE")
@@ -74,6 +86,25 @@ def read_launch(environment: Mapping[str, str] | None = None) -> Launch:
             f"{launch.world_size}; check how the job's processes are launched"
         )
     return launch
+
+
+def read_visible_devices(environment: Mapping[str, str] | None = None) -> VisibleDevices:
+    """Read CUDA_VISIBLE_DEVICES, ROCR_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES.
+
+    HIP heeds CUDA_VISIBLE_DEVICES where its own variable is not set.
+    """
+    values = os.environ if environment is None else environment
+
+    def split(name: str) -> tuple[str, ...] | None:
+        value = values.get(name)
+        if value is None:
+            return None
+        return tuple(entry for part in value.split(",") if (entry := part.strip()))
+
+    cuda, hip = split("CUDA_VISIBLE_DEVICES"), split("HIP_VISIBLE_DEVICES")
+    return VisibleDevices(
+        cuda=cuda, rocr=split("ROCR_VISIBLE_DEVICES"), hip=cuda if hip is None else hip
+    )
 
 
 def load_node_settings(path: Path) -> NodeSettings:

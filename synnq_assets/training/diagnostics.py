@@ -9,10 +9,15 @@ from synnq_assets.training.counters import Counters
 from synnq_assets.training.logs import DiagnosticsRow
 
 SAMPLE_SECONDS = 1.0
+SHORT_SECONDS = 0.1  # psutil: over less than this, a processor's load is not accurate
 
 
 class Sampler(AbstractContextManager["Sampler"]):
-    """Samples from the start of the block to its end, both included."""
+    """Samples soon after the start of the block, every second, and at its end.
+
+    One thread takes them all: psutil gives the load since the same thread asked before, and
+    answers a thread's first question with a meaningless 0.
+    """
 
     def __init__(
         self, counters: Counters, rows: list[DiagnosticsRow], *, offset_seconds: float
@@ -42,12 +47,18 @@ class Sampler(AbstractContextManager["Sampler"]):
         self._rows.append(row)
 
     def _run(self) -> None:
-        while not self._stop.wait(SAMPLE_SECONDS):
+        import psutil
+
+        psutil.cpu_percent()  # the question whose answer means nothing
+        wait_seconds = SHORT_SECONDS
+        while not self._stop.wait(wait_seconds):
             self._sample()
+            wait_seconds = SAMPLE_SECONDS
+        time.sleep(SHORT_SECONDS)
+        self._sample()
 
     def __enter__(self) -> "Sampler":
-        """Take the first sample and start the thread."""
-        self._sample()
+        """Start the thread."""
         self._thread.start()
         return self
 
@@ -57,8 +68,6 @@ class Sampler(AbstractContextManager["Sampler"]):
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop the thread and take the last sample."""
+        """Have the last sample taken, and the thread ended."""
         self._stop.set()
         self._thread.join()
-        if kind is None:
-            self._sample()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from synnq_assets.errors import TrainingError
 from synnq_assets.records.orders import Order
+from synnq_assets.settings.node import read_visible_devices
 from synnq_assets.settings.recipe import TrainingSettings
 from synnq_assets.storage.tokens import TokenShard
 from synnq_assets.training.batches import PlannedStep, Schedule, build_batch, select_rank_rows
@@ -60,7 +61,8 @@ class TrainingLoop:
             TrainingError: the loss or gradient is no longer finite, or a checkpoint failed.
             RequeueError: a signal asked to stop; a checkpoint was written.
         """
-        counters = find_counters() if self.ranks.launch.local_rank == 0 else NoCounters()
+        is_reader = self.ranks.launch.local_rank == 0
+        counters = find_counters(read_visible_devices()) if is_reader else NoCounters()
         clock = _Clock(state, EnergyMeter(counters), self.ranks)
         with Sampler(counters, state.diagnostics, offset_seconds=state.wall_seconds) as sampler:
             for planned in self.schedule.iterate(state.step):
