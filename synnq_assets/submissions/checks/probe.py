@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from synnq_assets.errors import SubmissionError
+from synnq_assets.storage.files import describe_file
 from synnq_assets.storage.tensors import Array
 from synnq_assets.submissions.checks.base import Check, Outcome, passed, refused
 from synnq_assets.submissions.intake import Case
@@ -78,9 +79,27 @@ def read_probe(case: Case) -> Array:
     return chosen
 
 
+def verify_base(case: Case) -> None:
+    """Compare the base checkpoint that is about to be loaded with the one that the order names.
+
+    Raises:
+        SubmissionError: it is another; no submission can be judged by it.
+    """
+    path = case.intake.base_model
+    try:
+        found = describe_file(path)
+    except OSError as error:
+        raise SubmissionError(f"cannot read base checkpoint {path}: {error.strerror}") from error
+    if found.sha256 not in {file.sha256 for file in case.intake.order.base.files}:
+        raise SubmissionError(
+            f"base checkpoint {path} is not the one that the order names; restore it from a backup"
+        )
+
+
 def _measure(case: Case, rows_BT: Array) -> tuple[float, float]:
     from synnq_assets.modeling.models import build_model, load_weights, mean_loss, read_weights
 
+    verify_base(case)
     model: Any = build_model(case.intake.recipe)
     load_weights(model, read_weights(case.intake.base_model))
     before = mean_loss(model, rows_BT)
