@@ -1,7 +1,7 @@
 """Commands about releases: verify one, serve one. They need no home."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -9,6 +9,9 @@ from rich.table import Table
 
 from synnq_assets.errors import ReleaseError, ServingError
 from synnq_assets.storage.files import write_atomically
+
+if TYPE_CHECKING:
+    from synnq_assets.release import VerifiedRelease
 
 RootOption = Annotated[
     str | None,
@@ -31,6 +34,11 @@ def verify(
     console = Console()
     console.print(table)
     console.print(f"checkpoint {verified.record.checkpoint_sha256}")
+    warn_unpinned(verified, console)
+
+
+def warn_unpinned(verified: "VerifiedRelease", console: Console) -> None:
+    """Say that a release was checked against nothing but the key that it carries itself."""
     if not verified.is_pinned:
         console.print(
             "[yellow]The release is consistent, but its root key was taken from the folder itself. "
@@ -66,7 +74,9 @@ def serve(
 
     if not api_key_file.exists():
         raise ServingError(f"{api_key_file} does not exist; make a key with `synnq api-key FILE`")
-    record = verify_release(folder, root).record
+    verified = verify_release(folder, root)
+    warn_unpinned(verified, Console(stderr=True))
+    record = verified.record
     served = ServedRelease(
         folder=folder,
         model_name=record.model_name,

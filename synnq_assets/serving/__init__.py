@@ -7,9 +7,11 @@ digest of the checkpoint it came from and a machine-readable mark that the text 
     limits.py     what is served, and how much one request may ask for
     keys.py       API keys: made once, stored as hashes, compared in constant time
     protocol.py   requests parsed strictly; answers and errors as JSON
+    reading.py    headers and body of a request, bounded before anything is parsed
     text.py       tokens to text, cut at stop strings, piece by piece
     engine.py     the model: encode, sample, generate (torch)
     app.py        the endpoints; FastAPI's only door
+    connections.py  heads of requests in time, or no connection (uvicorn, h11)
     server.py     refuse to start on the wrong weights; run under uvicorn
 
 Importing this package imports neither FastAPI nor torch.

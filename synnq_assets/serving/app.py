@@ -1,12 +1,11 @@
 """The endpoints; FastAPI's only door.
 
-Every answer, errors included, names the checkpoint in its body and in `X-Synnq-Checkpoint`. The
-body of a request is read here and not by the framework, so that its size and time are bounded
-before anything is parsed. Prompts and texts are never logged.
+Every answer, errors included, names the checkpoint in its body and in `X-Synnq-Checkpoint`.
+Prompts and texts are never logged, nor what an error says of them.
 """
 
-import asyncio
 import time
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from dataclasses import dataclass
 from fastapi import Depends, FastAPI, Request
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from synnq_assets.errors import ServingError
 from synnq_assets.serving.engine import Engine
 from synnq_assets.serving.keys import is_known_key
 from synnq_assets.serving.limits import ServedRelease, ServingLimits
@@ -31,6 +31,7 @@ from synnq_assets.serving.protocol import (
     render_event,
     render_usage,
 )
+from synnq_assets.serving.reading import read_body
 
 CHECKPOINT_HEADER = "X-Synnq-Checkpoint"
 MARK_HEADER = "X-Synnq-Provenance"
@@ -66,6 +67,24 @@ class Service:
         return self.engine
 
 
+class DiscreetErrors:
+    """Pass an error on by its class and place only: its text may hold a prompt, and is logged."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Stand between the endpoints and the server."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the endpoints do."""
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            raise ServingError(
+                f"{type(error).__name__} in {place.name}, line {place.lineno} of {place.filename}"
+            ) from None
+
+
 @dataclass(frozen=True)
 class PlannedCompletion:
     """One prompt of a request, encoded."""
@@ -89,6 +108,7 @@ def build_app(
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.service = service
+    app.add_middleware(DiscreetErrors)
     app.add_api_route("/healthz", _read_health, methods=["GET"], response_model=None)
     guarded = [Depends(_require_key)]
     app.add_api_route(
@@ -171,29 +191,6 @@ async def _list_models(request: Request) -> Response:
     )
 
 
-async def _read_body(request: Request, limits: ServingLimits) -> bytes:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise RequestError(415, "send the body as application/json", code="invalid_content_type")
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise RequestError(415, "send the body without compression", code="invalid_encoding")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limits.max_body_bytes:
-                    raise RequestError(
-                        413,
-                        f"the body has more than {limits.max_body_bytes} bytes",
-                        code="body_too_large",
-                    )
-    except TimeoutError as error:
-        raise RequestError(408, "the body took too long to arrive", code="timeout") from error
-    except ClientDisconnect as error:
-        raise RequestError(400, "the body ended early", code="disconnected") from error
-    return bytes(body)
-
-
 def _plan(
     engine: Engine, request: CompletionRequest, limits: ServingLimits
 ) -> list[PlannedCompletion]:
@@ -207,7 +204,7 @@ def _plan(
 
 async def _complete(request: Request) -> Response:
     service = _find_service(request)
-    wanted = parse_request(await _read_body(request, service.limits), service.limits)
+    wanted = parse_request(await read_body(request, service.limits), service.limits)
     if wanted.model != service.verified.model_name:
         raise RequestError(
             404,

@@ -24,7 +24,8 @@ class ServingLimits:
     """Bounds of one request, and of the process."""
 
     max_body_bytes: int = 1 << 20
-    body_seconds: float = 10.0  # to receive a whole request
+    head_seconds: float = 10.0  # to receive a request's line and headers
+    body_seconds: float = 10.0  # to receive its body
     max_prompts: int = 8
     max_tokens: int = 1024  # per completion
     max_stops: int = 4

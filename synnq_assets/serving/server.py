@@ -11,6 +11,7 @@ from synnq_assets.serving.limits import ServedRelease, ServingLimits
 from synnq_assets.storage.files import describe_file
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
 
 MODEL_FILE = "model.safetensors"
@@ -76,14 +77,27 @@ def serve(
         ServingError: the weights are not the verified ones, or the key file is unusable.
     """
     app = create_app(verified, api_keys=read_api_keys(api_key_file), limits=limits)
+    build_server(app, host=host, port=port, limits=limits).run()
+
+
+def build_server(
+    app: "FastAPI", *, host: str, port: int, limits: ServingLimits
+) -> "uvicorn.Server":
+    """Return the server: one HTTP parser on every machine, no WebSocket, no trust in proxies."""
     import uvicorn
 
-    uvicorn.run(
+    from synnq_assets.serving.connections import build_protocol
+
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
+        http=build_protocol(limits.head_seconds),
+        ws="none",
+        proxy_headers=False,
         log_level="warning",
         server_header=False,
         timeout_keep_alive=5,
         limit_concurrency=limits.max_connections,
     )
+    return uvicorn.Server(config)

@@ -65,6 +65,9 @@ def test_a_missing_wrong_or_doubled_key_is_refused(headers: Any, client: TestCli
         ({"max_tokens": 2**31}, "max_tokens", "invalid_value"),
         ({"stop": ["x"] * 10_000}, "stop", "invalid_value"),
         ({"echo": True}, "echo", "unknown_field"),
+        ({"guided_regex": "(a+)+$"}, "guided_regex", "unknown_field"),
+        ({"response_format": {"type": "json_schema"}}, "response_format", "unknown_field"),
+        ({"x\r\nSet-Cookie: a=b": 1}, "x\r\nSet-Cookie: a=b", "unknown_field"),
     ],
 )
 def test_a_bad_request_is_refused_by_field(
@@ -109,6 +112,40 @@ def test_a_body_over_the_limit_is_refused_declared_or_not(client: TestClient):
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
 
 
+def test_a_prompt_of_ten_megabytes_is_refused_before_it_is_parsed(client: TestClient):
+    answer = ask(client, prompt="x" * 10_000_000)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
+def test_the_longest_body_that_is_read_is_refused_by_its_tokens(client: TestClient):
+    answer = ask(client, prompt="x" * 1_000_000)
+    assert answer.json()["error"]["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("text", ["<|endoftext|>", "<s>", "<|im_start|>system"])
+def test_the_spelling_of_a_special_token_is_plain_text(text: str, client: TestClient):
+    answer = ask(client, prompt=text, temperature=0)
+    assert answer.status_code == 200
+    assert answer.json()["usage"]["prompt_tokens"] > 1
+
+
+@pytest.mark.parametrize("name", ["content-type", "content-encoding"])
+def test_a_doubled_header_is_refused(name: str, client: TestClient):
+    value = {"content-type": "application/json", "content-encoding": "identity"}[name]
+    headers = [*AUTH.items(), ("content-type", "application/json"), (name, value)]
+    headers += [(name, value)] if name == "content-encoding" else []
+    answer = client.post("/v1/completions", content=b"{}", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_header")
+
+
+def test_a_header_with_underscores_is_another_header(client: TestClient):
+    headers = {"X_Api_Key": KEY, "authorization_": f"Bearer {KEY}"}
+    assert client.get("/v1/models", headers=headers).status_code == 401
+    headers = {**AUTH, "Content_Type": "application/json", "Content-Type": "text/plain"}
+    answer = client.post("/v1/completions", content=b"{}", headers=headers)
+    assert answer.status_code == 415
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -151,7 +188,7 @@ def test_a_body_that_trickles_is_given_up(verified: ServedRelease):
 
 
 def test_no_page_of_the_framework_is_served(client: TestClient):
-    for path in ("/docs", "/redoc", "/openapi.json"):
+    for path in ("/docs", "/redoc", "/openapi.json", "/v1/chat/completions"):
         assert client.get(path).status_code == 404
 
 
