@@ -53,6 +53,7 @@ class LocalBackend(ComputeBackend):
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # setsid returns before its child has left our group
                     check=True,
                 )
             except (OSError, subprocess.CalledProcessError) as error:
