@@ -1,8 +1,9 @@
-"""What the log needs of a database: three append-only tables, one writer at a time.
+"""What the log needs of a database: four append-only tables, one writer at a time.
 
     entry       position -> the entry's bytes
     node        (level, position) -> hash of a complete subtree; level 0 holds the leaves' hashes
     checkpoint  size -> signed head
+    cosignature (size, name of a witness) -> its signature line
 
 Statements are written once, in SQL that SQLite and PostgreSQL both understand; `?` becomes the
 database's own placeholder.
@@ -11,13 +12,13 @@ database's own placeholder.
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from synnq_assets.errors import AuditError
 
-TABLES = ("entry", "node", "checkpoint")
+TABLES = ("entry", "node", "checkpoint", "cosignature")
 
 
 class LogDatabase(ABC):
@@ -71,6 +72,19 @@ class LogDatabase(ABC):
             cursor = self.connect().cursor()
             cursor.execute(statement.replace("?", self.placeholder), values)
             return list(cursor.fetchall())
+
+    @contextmanager
+    def looking_up(self, statement: str) -> Iterator[Callable[[Sequence[Any]], Any]]:
+        """Give a function that returns the first row for some values, or None."""
+        statement = statement.replace("?", self.placeholder)
+        with self._translated():
+            cursor = self.connect().cursor()
+
+            def find(values: Sequence[Any]) -> Any:
+                cursor.execute(statement, values)
+                return cursor.fetchone()
+
+            yield find
 
     def iter_rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a large result without holding them all."""

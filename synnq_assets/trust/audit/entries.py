@@ -51,12 +51,12 @@ def build_entry(
 
 
 def render_entry(entry: AuditEntry) -> bytes:
-    """Return the bytes that are hashed and stored: canonical JSON.
+    """Return the bytes that are hashed and stored: JSON, fields in the order of the class.
 
     Raises:
         AuditError: more than `MAX_ENTRY_BYTES`; log digests of large things, not the things.
     """
-    body = entry.canonical_bytes()
+    body = entry.model_dump_json().encode()
     if len(body) > MAX_ENTRY_BYTES:
         raise AuditError(f"an audit entry of {len(body)} bytes; at most {MAX_ENTRY_BYTES} are held")
     return body

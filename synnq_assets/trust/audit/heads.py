@@ -20,14 +20,18 @@ from synnq_assets.trust.audit.notes import (
     open_note,
     render_note,
 )
+from synnq_assets.trust.keyfiles import KeyFile
 from synnq_assets.trust.keys import SigningKey
+from synnq_assets.trust.wrapping import KeyWrapper
 
 __all__ = ["Head", "LogKeys", "LogVerifier", "build_origin"]
+
+_ORIGINS = "synnq.eu/audit/"
 
 
 def build_origin(federation: str) -> str:
     """Return the name of a federation's log."""
-    return f"synnq.eu/audit/{federation}"
+    return f"{_ORIGINS}{federation}"
 
 
 @dataclass(frozen=True)
@@ -83,14 +87,15 @@ class LogKeys:
         """
         return cls(
             build_origin(federation),
-            SigningKey.read(folder / "log.pem"),
-            SigningKey.read(folder / "log-ml-dsa-44.pem"),
+            SigningKey.read(KeyFile(folder / "log.pem", federation, "log")),
+            SigningKey.read(KeyFile(folder / "log-ml-dsa-44.pem", federation, "log-ml-dsa-44")),
         )
 
-    def write(self, folder: Path) -> None:
-        """Write both, readable by the owner alone."""
-        self.ed25519.write(folder / "log.pem")
-        self.ml_dsa_44.write(folder / "log-ml-dsa-44.pem")
+    def write(self, folder: Path, wrapper: KeyWrapper | None = None) -> None:
+        """Write both, wrapped or plain, readable by the owner alone."""
+        federation = self.origin.removeprefix(_ORIGINS)
+        for name, key in (("log", self.ed25519), ("log-ml-dsa-44", self.ml_dsa_44)):
+            key.write(KeyFile(folder / f"{name}.pem", federation, name), wrapper)
 
     @property
     def verifier(self) -> LogVerifier:

@@ -14,11 +14,12 @@ from synnq_assets.trust.audit.database import LogDatabase
 from synnq_assets.trust.audit.entries import AuditEntry, build_entry, render_entry
 from synnq_assets.trust.audit.fsck import verify_log
 from synnq_assets.trust.audit.heads import Head, LogKeys, LogVerifier
-from synnq_assets.trust.audit.notes import parse_note
+from synnq_assets.trust.audit.notes import NoteVerifier, open_note, parse_note
 from synnq_assets.trust.audit.receipts import render_proof
 from synnq_assets.trust.audit.sqlite import SqliteDatabase
 from synnq_assets.trust.merkle import (
     Frontier,
+    NodeHash,
     consistency_path,
     hash_leaf,
     inclusion_path,
@@ -94,7 +95,8 @@ class AuditLog:
     def _read(self, size: int) -> Frontier:
         """Return the complete subtrees of the tree as it stands."""
         frontier = Frontier(size)
-        frontier.hashes = [self._node(level, index) for level, index in frontier.addresses()]
+        with self._reading() as node:
+            frontier.hashes = [node(level, index) for level, index in frontier.addresses()]
         return frontier
 
     def log_event(self, action: str, subject: str, *, actor: str, **details: Any) -> int:
@@ -154,18 +156,43 @@ class AuditLog:
     def head(self) -> tuple[int, str]:
         """Return (size, root hex) of the whole log."""
         size = self.size()
-        return size, range_hash(self._node, 0, size).hex()
+        return size, self.root(size).hex()
+
+    def root(self, size: int) -> bytes:
+        """Return the root (32 bytes) over the first `size` entries."""
+        with self._reading() as node:
+            return range_hash(node, 0, size)
 
     def signed_head(self) -> bytes:
-        """Return the newest signed head, a C2SP checkpoint.
+        """Return the newest signed head with its co-signatures, a C2SP checkpoint.
 
         Raises:
             AuditError: the log is empty.
         """
-        rows = self.database.query("SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1")
+        rows = self.database.query("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1")
         if not rows:
             raise AuditError(f"{self.database.name} is empty; it has no head yet")
-        return bytes(rows[0][0])
+        size, note = rows[0]
+        lines = self.database.query(
+            "SELECT line FROM cosignature WHERE size = ? ORDER BY name", (size,)
+        )
+        return bytes(note) + b"".join(bytes(line) for (line,) in lines)
+
+    def add_cosignature(self, note: bytes, line: bytes, verifier: NoteVerifier) -> Head:
+        """Keep a witness's co-signature of one of this log's heads; return the head.
+
+        Raises:
+            AuditError: it does not verify, or the head is not of this log.
+        """
+        head, signed = open_note(note + line, [verifier])
+        rows = self.database.query("SELECT note FROM checkpoint WHERE size = ?", (head.size,))
+        if verifier not in signed or not rows or parse_note(bytes(rows[0][0]))[0] != head:
+            raise AuditError(f"{verifier.name} did not co-sign a head of this log")
+        with self.database.writing() as db:
+            held = "SELECT 1 FROM cosignature WHERE size = ? AND name = ?"
+            if not db.query(held, (head.size, verifier.name)):
+                db.insert("cosignature", [(head.size, verifier.name, line)], 3)
+        return head
 
     def receipt(self, position: int) -> bytes:
         """Return a C2SP tlog-proof that an entry is in the log, under its newest signed head.
@@ -182,21 +209,29 @@ class AuditLog:
         """Return the audit path (hex) of an entry in the tree of `size` entries."""
         if not 0 <= position < size <= self.size():
             raise AuditError(f"no entry {position} in a log of {size} entries")
-        return [item.hex() for item in inclusion_path(self._node, position, 0, size)]
+        with self._reading() as node:
+            return [item.hex() for item in inclusion_path(node, position, 0, size)]
 
     def prove_consistency(self, old: int, new: int) -> list[str]:
         """Return the proof (hex) that the first `old` entries are a prefix of the first `new`."""
         if not 0 <= old <= new <= self.size():
             raise AuditError(f"no such sizes: {old}, {new}")
-        return [item.hex() for item in consistency_path(self._node, old, new)]
+        with self._reading() as node:
+            return [item.hex() for item in consistency_path(node, old, new)]
 
-    def _node(self, level: int, index: int) -> bytes:
-        rows = self.database.query(
-            "SELECT hash FROM node WHERE level = ? AND position = ?", (level, index)
-        )
-        if not rows:
-            raise AuditError(f"the audit log lacks tree node {level}/{index}")
-        return bytes(rows[0][0])
+    @contextmanager
+    def _reading(self) -> Iterator[NodeHash]:
+        """Give a reader of tree nodes that asks the database with one prepared statement."""
+        statement = "SELECT hash FROM node WHERE level = ? AND position = ?"
+        with self.database.looking_up(statement) as find:
+
+            def node(level: int, index: int) -> bytes:
+                row = find((level, index))
+                if row is None:
+                    raise AuditError(f"the audit log lacks tree node {level}/{index}")
+                return bytes(row[0])
+
+            yield node
 
     def verify(self, verifier: LogVerifier, *, known: Sequence[Head] = ()) -> tuple[int, str]:
         """Recompute every hash and check every signed head; return (size, root hex).

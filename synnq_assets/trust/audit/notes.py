@@ -10,6 +10,7 @@ Sources: c2sp.org/signed-note@v1.0.0, c2sp.org/tlog-cosignature, c2sp.org/tlog-c
 """
 
 import hashlib
+import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ MAX_NOTE_BYTES = 256 * 1024
 MAX_SIGNATURES = 16
 _ALGORITHM = {ED25519: "ed25519", TIMED_ED25519: "ed25519", TIMED_ML_DSA_44: "ml-dsa-44"}
 _PREFIX = "— "
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def parse_note(data: bytes) -> tuple[Head, tuple[SignatureLine, ...]]:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise AuditError("a note that is not UTF-8") from error
-    if any(ord(c) < 0x20 and c != "\n" for c in text) or not text.endswith("\n"):
+    if _CONTROL.search(text) or not text.endswith("\n"):
         raise AuditError("a note with control characters, or without its last line's end")
     body, blank, tail = text.rpartition("\n\n")
     lines = tail.split("\n")[:-1]

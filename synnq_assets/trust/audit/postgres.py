@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS node (
     level INTEGER NOT NULL, position BIGINT NOT NULL, hash BYTEA NOT NULL,
     PRIMARY KEY (level, position));
 CREATE TABLE IF NOT EXISTS checkpoint (size BIGINT PRIMARY KEY, note BYTEA NOT NULL);
+CREATE TABLE IF NOT EXISTS cosignature (
+    size BIGINT NOT NULL, name TEXT NOT NULL, line BYTEA NOT NULL, PRIMARY KEY (size, name));
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$;
 """ + "".join(
@@ -54,7 +56,7 @@ class PostgresDatabase(LogDatabase):
         connection.autocommit = True  # a reader sees what is committed, and holds nothing
         with connection.cursor() as cursor:
             cursor.execute("SET synchronous_commit = on")
-            cursor.execute("SELECT to_regclass('checkpoint') IS NULL")
+            cursor.execute("SELECT to_regclass('cosignature') IS NULL")
             if cursor.fetchone()[0]:
                 cursor.execute(f"BEGIN; SELECT pg_advisory_xact_lock({_LOCK}); {_SCHEMA} COMMIT")
         return connection

@@ -18,6 +18,9 @@ CREATE TABLE IF NOT EXISTS node (
     level INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL,
     PRIMARY KEY (level, position)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS checkpoint (size INTEGER PRIMARY KEY, note BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS cosignature (
+    size INTEGER NOT NULL, name TEXT NOT NULL, line BLOB NOT NULL,
+    PRIMARY KEY (size, name)) STRICT;
 """
 _GUARDS = "".join(
     f"CREATE TRIGGER IF NOT EXISTS {table}_{verb} BEFORE {verb} ON {table} "
