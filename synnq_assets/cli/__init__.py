@@ -5,6 +5,7 @@ campaign.py    init, up, rounds, lineage
 nodes.py       create, enrol, list, suspend, revoke
 audit.py       show, verify
 releases.py    verify-release, serve
+choices.py     do the names in a recipe exist
 home.py        where the home is, and opening it
 data_docs.py   where Data Docs are served
 services.py    the Dagster daemon and web server as child processes

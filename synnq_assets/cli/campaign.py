@@ -1,16 +1,21 @@
 """Commands about the campaign: set it up, run it, look at it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from synnq_assets.cli.choices import verify_choices
 from synnq_assets.cli.home import DEFAULT_HOME, HomeOption, grant_own_keys, open_home
 from synnq_assets.settings import resolve_settings
 from synnq_assets.trust import Home
+
+if TYPE_CHECKING:
+    from synnq_assets.shards import LineageRow
 
 
 def init(
@@ -19,7 +24,7 @@ def init(
     recipe: Annotated[str, typer.Option(help="Recipe: a shipped name or a file.")] = "demo",
 ) -> None:
     """Create a coordinator's home: settings, keys, store, audit log."""
-    created = Home.create(home, resolve_settings(profile, recipe))
+    created = Home.create(home, verify_choices(resolve_settings(profile, recipe)))
     grant_own_keys(created)
     typer.echo(f"created {created.path}")
     typer.echo(f"coordinator public key: {created.coordinator.public_key}")
@@ -77,13 +82,19 @@ def render_rounds(home: Home) -> Table:
 
 
 def lineage(
-    document: Annotated[str, typer.Argument(help="Document id, or its first 8 digits or more.")],
+    document: Annotated[
+        str, typer.Argument(help="Document id, or its first 8 digits or more; none: list some.")
+    ] = "",
     home: HomeOption = DEFAULT_HOME,
+    per_cell: Annotated[int, typer.Option(min=1, help="How many to list of each cell.")] = 3,
 ) -> None:
     """Follow a document: into which shards, to which nodes, into which checkpoints."""
-    from synnq_assets.shards import find_document
+    from synnq_assets.shards import find_document, list_documents
 
     opened = open_home(home)
+    if not document:
+        Console().print(render_documents(list_documents(opened.store, per_cell)))
+        return
     rows = find_document(opened.store, document)
     console = Console()
     table = Table(title=f"document {rows[0].doc_id}")
@@ -110,6 +121,16 @@ def lineage(
                 console.print(f"{round_key}: sent to {order.node_id}, {outcome}{used}")
 
 
+def render_documents(rows: "list[LineageRow]") -> Table:
+    """Return a table of documents that can be followed."""
+    table = Table(title="documents to follow: `synnq lineage ID`", box=SIMPLE_HEAD)
+    for column in ("cell", "document", "source", "origin"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(row.cell, row.doc_id[:16], row.source, escape(row.origin))
+    return table
+
+
 def _find_use(home: Home, assignment_id: str) -> str:
     for record in home.campaign.list_checkpoints():
         for item in record.contributions:
@@ -131,6 +152,6 @@ def show_settings(
     """Print the resolved settings as YAML, with their digest."""
     import yaml
 
-    settings = resolve_settings(profile, recipe)
+    settings = verify_choices(resolve_settings(profile, recipe))
     typer.echo(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), nl=False)
     typer.echo(f"# digest: {settings.digest}")

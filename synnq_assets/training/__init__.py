@@ -12,6 +12,7 @@ Importing this package imports no torch, and nothing in it ever imports Dagster.
     batches.py       windows, epochs and steps; the same for every parallelism and every restart
     loop.py          the training loop
     parallel/        how a step runs: one process, FSDP2, DeepSpeed ZeRO
+    strategies.py    which of them a name means
     ranks.py         the processes of one job
     checkpoints.py   the payload's own checkpoints, to go on after an interruption
     interrupts.py    signals that ask for a checkpoint

@@ -114,8 +114,9 @@ def _train(
     from synnq_assets.training.answering import write_files
     from synnq_assets.training.checkpoints import CheckpointStore, RunState
     from synnq_assets.training.loop import TrainingLoop, build_schedule
-    from synnq_assets.training.parallel import ModelSource, find_strategy
+    from synnq_assets.training.parallel import ModelSource
     from synnq_assets.training.ranks import open_ranks
+    from synnq_assets.training.strategies import find_strategy
 
     settings = recipe.training
     schedule = build_schedule(order, shards, settings)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from synnq_assets.cli.campaign import render_rounds
+from synnq_assets.cli.choices import verify_choices
 from synnq_assets.cli.demo.display import Display
 from synnq_assets.cli.demo.faults import kill_all_jobs, kill_node_in_round
 from synnq_assets.cli.demo.promises import check_promises
@@ -55,7 +56,7 @@ def demo(
             files=files,
             max_documents=max_documents,
         )
-        create_demo_home(home, settings)
+        create_demo_home(home, verify_choices(settings))
     opened = open_home(home)
     if not is_finished(opened):
         run_campaign(opened, console, port=port, seconds=timeout_minutes * 60)

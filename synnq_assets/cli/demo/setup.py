@@ -12,8 +12,7 @@ from synnq_assets.federation import Registry, create_node
 from synnq_assets.federation.registry import NodeIdentity
 from synnq_assets.records.base import now_at
 from synnq_assets.records.federation import NodeProfile, ParticipationAgreement
-from synnq_assets.settings import Settings, load_profile, load_recipe
-from synnq_assets.settings.recipe import Recipe
+from synnq_assets.settings import Settings, change_recipe, load_profile, load_recipe
 from synnq_assets.storage.files import write_atomically
 from synnq_assets.trust import Home
 
@@ -51,18 +50,21 @@ def build_settings(
     max_documents: int = 1500,
 ) -> Settings:
     """Return the demo's settings, with the user's rounds and corpus in place of the recipe's."""
-    raw: dict[str, Any] = load_recipe(recipe_name).model_dump(mode="json")
+    recipe = load_recipe(recipe_name)
+    changes: dict[str, dict[str, Any]] = {}
     if num_rounds is not None:
-        raw["rounds"]["num_rounds"] = num_rounds
-        raw["release"]["every_rounds"] = num_rounds
+        changes["rounds"] = {"num_rounds": num_rounds}
+        changes["release"] = {"every_rounds": num_rounds}
     if corpus is not None:
         params = {"path": str(corpus.absolute()), "files": files, "max_documents": max_documents}
-        raw["aggregation"]["target_mix"] = {}  # names the sectors of the recipe's own sources
-        raw["corpus"]["sources"] = [{"name": "directory", "kind": "directory", "params": params}]
-        raw["corpus"]["licences"] += ["LicenseRef-DE-UrhG-5", "LicenseRef-EE-AutOS-5"]
         languages = "bg cs da de el en es et fi fr hr hu it lt lv nl pl pt ro sk sl sv"
-        raw["corpus"]["languages"] = languages.split()
-    return Settings(profile=load_profile("local"), recipe=Recipe.model_validate(raw))
+        changes["aggregation"] = {"target_mix": {}}  # names the sectors of the recipe's own sources
+        changes["corpus"] = {
+            "sources": [{"name": "directory", "kind": "directory", "params": params}],
+            "licences": [*recipe.corpus.licences, "LicenseRef-DE-UrhG-5", "LicenseRef-EE-AutOS-5"],
+            "languages": languages.split(),
+        }
+    return Settings(profile=load_profile("local"), recipe=change_recipe(recipe, changes))
 
 
 def create_demo_home(path: Path, settings: Settings) -> Home:
