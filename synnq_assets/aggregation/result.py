@@ -98,5 +98,6 @@ def build_contributions(
 def describe_tolerance(rule: Variant, contributions: Sequence[Contribution]) -> str:
     """Return how many bad submissions the rule withstood in a round, of those that weighed in."""
     weights_N = np.array([item.weight for item in contributions if item.weight > 0])
-    num_tolerated = build_rule(rule).count_tolerated(weights_N) if len(weights_N) else 0
-    return f"{num_tolerated} faulty of {len(weights_N)}"
+    if len(weights_N) == 0:
+        return "-"
+    return f"{build_rule(rule).count_tolerated(weights_N)} faulty of {len(weights_N)}"
