@@ -1,10 +1,11 @@
 """A campaign whose records the tests write, without running what would come before."""
 
 import dagster as dg
+from dagster._core.execution.build_resources import wrap_resources_for_execution
 
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.shards import PLAN, TOKENIZER
-from synnq_assets.federation import build_round_base
+from synnq_assets.federation import Registry, build_round_base
 from synnq_assets.records.base import now_at
 from synnq_assets.records.federation import AllocatedShards, Allocation
 from synnq_assets.records.orders import Order, OrderShard
@@ -13,6 +14,7 @@ from synnq_assets.records.submissions import Verdict
 from synnq_assets.shards import ShardPlan
 from synnq_assets.shards.content import digest_config
 from synnq_assets.shards.seal import steward_context
+from synnq_assets.trust import Home
 from synnq_assets.trust.sealing import wrap_data_key
 from synnq_assets_tests.builders import (
     build_checkpoint_record,
@@ -25,6 +27,13 @@ from synnq_assets_tests.builders import (
 DATA_KEY = b"k" * 32
 
 
+def reopen(path):
+    """Open a home as another process does."""
+    home = Home.open(path)
+    Registry(home.ledger).load()
+    return home
+
+
 def resources(home):
     return {"home": HomeResource(path=str(home.path))}
 
@@ -32,11 +41,12 @@ def resources(home):
 def sensor_context(home, instance, cursor=None):
     from synnq_assets.definitions import defs
 
-    return dg.build_sensor_context(
+    return dg.SensorEvaluationContext(
+        instance_ref=instance.get_ref(),
         instance=instance,
         cursor=cursor,
         repository_def=defs.get_repository_def(),
-        resources=resources(home),
+        resources=wrap_resources_for_execution(resources(home)),
     )
 
 

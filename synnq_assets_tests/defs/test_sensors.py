@@ -3,45 +3,22 @@
 from datetime import timedelta
 
 import dagster as dg
-import pytest
 
-from synnq_assets.cli.demo.setup import NODES, create_demo_home
+from synnq_assets.cli.demo.setup import NODES
 from synnq_assets.defs.sensors.jobs import dispatch_orders, monitor_jobs
 from synnq_assets.defs.sensors.preparation import prepare_campaign
 from synnq_assets.defs.sensors.rounds import aggregate_round, open_round, release_round
 from synnq_assets.defs.sensors.steps import STEP_TAG
-from synnq_assets.federation import Registry
 from synnq_assets.records.base import now_at
 from synnq_assets.records.jobs import JobHandle
-from synnq_assets.settings import resolve_settings
 from synnq_assets_tests.builders import build_checkpoint_record
 from synnq_assets_tests.defs.by_hand import (
     accept,
-    build_allocation,
-    build_order,
-    damage,
     evaluate,
-    finish_cell,
     open_round_by_hand,
-    plan,
-    publish_shard,
-    put_base,
     sensor_context,
     start,
 )
-
-
-@pytest.fixture
-def home(tmp_path):
-    home = create_demo_home(tmp_path / "home", resolve_settings("local", "smoke"))
-    Registry(home.ledger).load()
-    return home
-
-
-@pytest.fixture
-def instance():
-    with dg.instance_for_test() as instance:
-        yield instance
 
 
 def tick(sensor, home, instance, cursor=None):

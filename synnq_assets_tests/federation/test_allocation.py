@@ -121,6 +121,65 @@ def test_a_reassignment_places_every_shard_or_fails():
         allocate_shards(request([build_profile()], shards, must_place=True))
 
 
+def test_a_reassignment_without_any_candidate_says_so():
+    shard = build_manifest("s0")
+    had = {"node-a": frozenset({shard.shard_id})}
+    with pytest.raises(AllocationError, match="none of the 1 shards has a node that never had it"):
+        allocate_shards(request([build_profile()], [shard], exposure=had, must_place=True))
+
+
+@pytest.mark.parametrize("frugal", ["node-a", "node-b", "node-c"])
+def test_energy_decides_between_nodes_that_are_otherwise_equal(frugal):
+    nodes = [
+        build_profile(f"node-{c}", power_watts=40.0 if f"node-{c}" == frugal else 50.0)
+        for c in "abc"
+    ]
+    allocation = allocate_shards(request(nodes, [build_manifest("s0")]))
+    assert [n for n, shards in chosen(allocation).items() if shards] == [frugal]
+    assert sum(row.expected_joules for row in allocation.nodes) == pytest.approx(40.0 * 2.0)
+
+
+def test_energy_does_not_decide_where_it_has_no_weight():
+    allocation_settings = RECIPE.allocation.model_copy(update={"energy_weight": 0.0})
+    recipe = RECIPE.model_copy(update={"allocation": allocation_settings})
+    nodes = [build_profile("node-a", power_watts=50.0), build_profile("node-b", power_watts=40.0)]
+    allocation = allocate_shards(request(nodes, [build_manifest("s0")], recipe))
+    assert [n for n, shards in chosen(allocation).items() if shards] == ["node-a"]  # by id
+
+
+def test_shards_that_every_node_had_do_not_hide_the_others():
+    # One node may take one shard, so three are offered; it had the first five by order of id.
+    shards = sorted((build_manifest(f"s{k}") for k in range(7)), key=lambda shard: shard.shard_id)
+    had = {"node-a": frozenset(shard.shard_id for shard in shards[:5])}
+    recipe = recipe_with(max_shards_per_node=1)
+    allocation = allocate_shards(request([build_profile()], shards, recipe, exposure=had))
+    assert chosen(allocation)["node-a"] <= {shard.shard_id for shard in shards[5:]}
+    assert len(chosen(allocation)["node-a"]) == 1
+
+
+def test_a_node_that_had_most_shards_is_still_offered_what_it_had_not():
+    # Both may take one, so six are offered first; node-a had the first ten, node-b none.
+    shards = sorted((build_manifest(f"s{k}") for k in range(12)), key=lambda shard: shard.shard_id)
+    had = {"node-a": frozenset(shard.shard_id for shard in shards[:10])}
+    nodes = [build_profile("node-a"), build_profile("node-b")]
+    recipe = recipe_with(max_shards_per_node=1)
+    allocation = allocate_shards(request(nodes, shards, recipe, exposure=had))
+    assert {n: len(picked) for n, picked in chosen(allocation).items()} == {
+        "node-a": 1,
+        "node-b": 1,
+    }
+    assert chosen(allocation)["node-a"] <= {shard.shard_id for shard in shards[10:]}
+
+
+def test_a_hot_node_gets_nothing_until_it_has_cooled():
+    shards = [build_manifest(f"s{k}") for k in range(2)]
+    recipe = recipe_with(max_shards_per_node=2)
+    for celsius, expected in ((90.0, {"cool": 2}), (89.9, {"cool": 1, "warm": 1})):
+        nodes = [build_profile("cool"), build_profile("warm", temperature_celsius=celsius)]
+        allocation = allocate_shards(request(nodes, shards, recipe))
+        assert {n: len(picked) for n, picked in chosen(allocation).items()} == expected
+
+
 def test_domains_are_balanced_where_there_is_a_choice():
     shards = [build_manifest(f"h{k}") for k in range(6)]
     shards += [build_manifest(f"e{k}", cell="de.energy") for k in range(6)]
