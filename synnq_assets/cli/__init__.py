@@ -3,7 +3,10 @@
 app.py         the commands, and how errors become one sentence
 campaign.py    init, up, rounds, lineage
 nodes.py       create, enrol, list, suspend, revoke
-audit.py       show, verify
+keys.py        list, generate, protect, unprotect, export-public
+audit.py       show, verify, export, receipts, co-signatures
+witness.py     a witness of somebody else's log
+gateway.py     init, issue, serve; submit and request-certificate at the node
 releases.py    verify-release, serve
 choices.py     do the names in a recipe exist
 home.py        where the home is, and opening it

@@ -174,9 +174,8 @@ def test_only_a_witness_finds_a_fork_for_one_who_saw_nothing_before(tmp_path):
     honest = fill(tmp_path / "a.sqlite", 300)
     vkeys = tuple(key.vkey for key in KEYS.verifier.verifiers)
     witness = Witness.create(tmp_path / "witness", "example.org/w", vkeys)
-    note = honest.signed_head()
-    answer = witness.add_checkpoint(render_request(0, [], note))
-    honest.add_cosignature(note, answer.body, witness.verifier)
+    answer = witness.add_checkpoint(render_request(0, [], honest.signed_head()))
+    honest.add_cosignature(300, answer.body, witness.verifier)
     export_log(honest, tmp_path / "export", KEYS.verifier)
     arguments = ("--vkey", VKEY, "--witness", witness.verifier.vkey)
     assert '"witnesses": 1' in run_verifier(tmp_path / "export", *arguments).stdout

@@ -13,6 +13,7 @@ acknowledged only after the database has committed it.
     fsck.py           recompute every hash, check every signed head
     receipts.py       C2SP tlog-proofs: an entry's place under a signed head
     export.py         the log as C2SP tlog-tiles, for anyone to serve and check
+    cosigning.py      asks a witness for its co-signature
     witness.py        another organisation that co-signs heads which extend what it saw before
     verify_export.py  an independent verifier: standard library alone, imports nothing of ours
 """

@@ -6,10 +6,10 @@
         [--seen FILE]...      a head or receipt from earlier: the log must still extend it
         [--receipt FILE]...   prove that the receipt's entry is in this log, and print the entry
 
-Every entry is hashed, every tile computed anew, and the root compared with the signed head. No code
-is shared with the platform that writes the log, so that a mistake there is not repeated here. Of the
-log's two keys the Ed25519 one is checked. Exit code 0: all holds; 1: one sentence says what does
-not; 2: wrong arguments.
+Every entry is hashed, every tile computed anew, and the root compared with the signed head. No
+code is shared with the platform that writes the log, so that a mistake there is not repeated here.
+Of the log's two keys the Ed25519 one is checked. Exit code 0: all holds; 1: one sentence says what
+does not; 2: wrong arguments.
 
 Sources: RFC 6962 §2.1, RFC 8032 §5.1.7 and §6, c2sp.org/tlog-tiles, c2sp.org/signed-note,
 c2sp.org/tlog-cosignature, c2sp.org/tlog-proof.

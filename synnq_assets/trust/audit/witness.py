@@ -105,7 +105,7 @@ class Witness:
         origins = {NoteVerifier.parse(vkey).name for vkey in log_vkeys}
         if len(origins) != 1:
             raise AuditError(
-                "a witness needs the keys of one log, as `synnq audit key` prints them"
+                "a witness needs the keys of one log, as `synnq audit keys` prints them"
             )
         NoteVerifier.parse(
             NoteVerifier(name, TIMED_ED25519, (key := SigningKey.generate()).public_key).vkey
