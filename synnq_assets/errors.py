@@ -6,6 +6,7 @@
     ├── TrustError
     │   ├── SignatureError       no valid signature by a key that may sign this record
     │   ├── SealError            a sealed shard does not open: wrong key, damaged, or truncated
+    │   ├── KeyProtectionError   a key at rest does not open, or cannot be protected
     │   └── AuditError           the audit log is not what it was
     ├── StorageError
     │   ├── ObjectNotFoundError  nothing is stored under this key
@@ -55,6 +56,10 @@ class SignatureError(TrustError):
 
 class SealError(TrustError):
     """Sealed bytes do not open; nothing of their content was released."""
+
+
+class KeyProtectionError(TrustError):
+    """A key at rest does not open, or cannot be protected; nothing of it was released."""
 
 
 class AuditError(TrustError):

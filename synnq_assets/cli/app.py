@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from synnq_assets import __version__
-from synnq_assets.cli import audit, campaign, nodes, releases
+from synnq_assets.cli import audit, campaign, keys, nodes, releases
 from synnq_assets.cli.demo.command import demo
 from synnq_assets.errors import SynnqError
 
@@ -29,6 +29,7 @@ app.command("lineage")(campaign.lineage)
 app.command("public-key")(campaign.public_key)
 app.command("settings")(campaign.show_settings)
 app.add_typer(nodes.app, name="nodes")
+app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.command("verify-release")(releases.verify)
 app.command("api-key")(releases.api_key)

@@ -10,9 +10,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from synnq_assets.cli.choices import verify_choices
-from synnq_assets.cli.home import DEFAULT_HOME, HomeOption, grant_own_keys, open_home
+from synnq_assets.cli.home import (
+    DEFAULT_HOME,
+    HomeOption,
+    WrapperOption,
+    grant_own_keys,
+    open_home,
+)
 from synnq_assets.settings import resolve_settings
 from synnq_assets.trust import Home
+from synnq_assets.trust.wrapping import open_wrapper
 
 if TYPE_CHECKING:
     from synnq_assets.shards import LineageRow
@@ -22,9 +29,11 @@ def init(
     home: Annotated[Path, typer.Argument(help="Folder to create.")] = DEFAULT_HOME,
     profile: Annotated[str, typer.Option(help="Site profile: a shipped name or a file.")] = "local",
     recipe: Annotated[str, typer.Option(help="Recipe: a shipped name or a file.")] = "demo",
+    wrapper: WrapperOption = None,
 ) -> None:
     """Create a coordinator's home: settings, keys, store, audit log."""
-    created = Home.create(home, verify_choices(resolve_settings(profile, recipe)))
+    settings = verify_choices(resolve_settings(profile, recipe))
+    created = Home.create(home, settings, wrapper=open_wrapper(wrapper) if wrapper else None)
     grant_own_keys(created)
     typer.echo(f"created {created.path}")
     typer.echo(f"coordinator public key: {created.coordinator.public_key}")

@@ -15,6 +15,10 @@ HomeOption = Annotated[
         "--home", envvar="SYNNQ_HOME", help="The coordinator's home.", show_default=".synnq/home"
     ),
 ]
+WrapperOption = Annotated[
+    str | None,
+    typer.Option(help="What protects the private keys: passphrase, file or vault-transit."),
+]
 DEFAULT_HOME = Path(".synnq/home")
 
 

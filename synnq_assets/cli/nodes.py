@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from synnq_assets.cli.home import DEFAULT_HOME, HomeOption, open_home
+from synnq_assets.cli.home import DEFAULT_HOME, HomeOption, WrapperOption, open_home
 from synnq_assets.errors import EnrolmentError, SettingsError, SynnqError
 from synnq_assets.federation import Registry, create_node, sign_profile
 from synnq_assets.federation.registry import NodeIdentity
@@ -18,6 +18,7 @@ from synnq_assets.records.identifiers import parse_node_id
 from synnq_assets.settings import load_node_settings
 from synnq_assets.settings.load import describe_invalid, read_yaml
 from synnq_assets.storage.files import write_atomically
+from synnq_assets.trust.wrapping import open_wrapper
 
 app = typer.Typer(help="Enrol and manage nodes.", no_args_is_help=True)
 
@@ -45,6 +46,7 @@ def create(
     profile: Annotated[Path, typer.Option(help="YAML with the node's profile.")],
     terms: Annotated[Path, typer.Option(help="The terms that the node accepts, as received.")],
     retention_days: Annotated[int, typer.Option(help="How long opened shards may stay.")] = 30,
+    wrapper: WrapperOption = None,
 ) -> None:
     """Create a node's keys and configuration, and its signed application (on the node)."""
     application = create_node(
@@ -60,6 +62,7 @@ def create(
             isolation="container",
             signed_at=now_at(),
         ),
+        wrapper=open_wrapper(wrapper) if wrapper else None,
     )
     write_atomically(folder / "application.json", application)
     typer.echo(f"created {folder}; send {folder / 'application.json'} to the coordinator")

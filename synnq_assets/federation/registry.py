@@ -25,9 +25,11 @@ from synnq_assets.settings import load_node_settings
 from synnq_assets.settings.base import Variant
 from synnq_assets.storage.files import write_atomically
 from synnq_assets.trust.envelopes import open_envelope, sign_record
+from synnq_assets.trust.keyfiles import KeyFile, node_key_file
 from synnq_assets.trust.keyring import KeyEntry, Keyring
 from synnq_assets.trust.keys import SealingKey, SigningKey, load_sealing_public_key
 from synnq_assets.trust.ledger import Ledger, Skip, leave_out, skipping
+from synnq_assets.trust.wrapping import KeyWrapper
 
 GRANT_PREFIX = "registry/grants"
 NODE_PREFIX = "registry/nodes"
@@ -64,6 +66,7 @@ def create_node(
     profile: NodeProfile,
     agreement: ParticipationAgreement,
     parallelism: Variant | None = None,
+    wrapper: KeyWrapper | None = None,
 ) -> bytes:
     """Create a node's keys and configuration on its own machine; return its signed application.
 
@@ -73,6 +76,7 @@ def create_node(
         profile: what the node can do.
         agreement: the terms that it accepts.
         parallelism: overrides the recipe's, where the site must.
+        wrapper: protects the private keys; without it they are plain files.
 
     Raises:
         EnrolmentError: the folder already holds a node.
@@ -80,8 +84,10 @@ def create_node(
     if (folder / "node.yaml").exists():
         raise EnrolmentError(f"{folder} already holds a node; its keys are not overwritten")
     signing, sealing = SigningKey.generate(), SealingKey.generate()
-    signing.write(folder / "keys" / "signing.pem")
-    sealing.write(folder / "keys" / "sealing.pem")
+    keys: dict[str, SigningKey | SealingKey] = {"signing": signing, "sealing": sealing}
+    for use, key in keys.items():
+        place = folder / "keys" / f"{use}.pem"
+        key.write(KeyFile(place, identity.federation, f"{identity.node_id}/{use}"), wrapper)
     config: dict[str, object] = {
         "node_id": identity.node_id,
         "federation": identity.federation,
@@ -116,7 +122,7 @@ def sign_profile(folder: Path, profile: NodeProfile) -> bytes:
     settings = load_node_settings(folder / "node.yaml")
     if profile.node_id != settings.node_id:
         raise EnrolmentError(f"{folder} is node {settings.node_id}, not {profile.node_id}")
-    return sign_record(profile, SigningKey.read(settings.signing_key))
+    return sign_record(profile, SigningKey.read(node_key_file(settings, "signing")))
 
 
 class Registry:

@@ -9,6 +9,7 @@ and the resolved pair has one digest that enters every order, audit entry and mo
     base.py         frozen models that refuse unknown keys
     load.py         find, read, override by environment, resolve
     environment.py  what a process is told beside both
+    secrets.py      what protects keys at rest: passphrase, key folder, Vault
     profiles/       local, lumi-g, leonardo, torino
     recipes/        smoke, demo, eu-32b
 """

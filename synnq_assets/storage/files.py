@@ -63,6 +63,18 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         file.write(data)
 
 
+def overwrite_content(file: IO[bytes]) -> None:
+    """Put random bytes in place of a file's content, and sync: best effort.
+
+    What lies beneath may write elsewhere (SSD, copy on write, snapshots); then the old bytes stay.
+    """
+    num_bytes = os.fstat(file.fileno()).st_size
+    file.seek(0)
+    file.write(secrets.token_bytes(num_bytes))
+    file.flush()
+    os.fsync(file.fileno())
+
+
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file's content into a new, writable file: shared blocks where the disk can clone.
 

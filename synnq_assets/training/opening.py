@@ -12,6 +12,7 @@ from synnq_assets.settings.node import NodeSettings
 from synnq_assets.storage.files import hash_file, write_atomically
 from synnq_assets.storage.tokens import TokenShard, decode_tokens
 from synnq_assets.training.folder import JobFolder
+from synnq_assets.trust.keyfiles import node_key_file
 from synnq_assets.trust.keys import SealingKey
 from synnq_assets.trust.sealing import commit_plaintext, open_sealed, unwrap_data_key
 
@@ -36,7 +37,7 @@ def open_shards(
         ShardError: a file is missing, damaged, or not what the order says; fetch it again.
         TrustError: the node's sealing key cannot be read.
     """
-    key = SealingKey.read(node.sealing_key)
+    key = SealingKey.read(node_key_file(node, "sealing"))
     return tuple(
         _open_shard(order, shard, folder.sealed_path(shard.shard_id), key, vocab_size=vocab_size)
         for shard in order.shards

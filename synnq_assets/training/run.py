@@ -24,6 +24,7 @@ from synnq_assets.training.verifying import (
     verify_deadline,
     verify_order,
 )
+from synnq_assets.trust.keyfiles import node_key_file
 from synnq_assets.trust.keys import SigningKey
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def run_order(
 def _run(job: _Job, data: bytes, transform: Transform | None) -> None:
     job.reporter.report_phase("verifying", "verifying the order and its inputs")
     order = verify_order(data, job.node)
-    signing_key = SigningKey.read(job.node.signing_key)  # now, not after days of training
+    # The signing key is read now, not after days of training.
+    signing_key = SigningKey.read(node_key_file(job.node, "signing"))
     if not is_answered(job.folder, order, signing_key):
         verify_deadline(order, now_at())
         recipe = read_recipe(job.folder.recipe_path, order)

@@ -2,7 +2,10 @@
 
 In: records and keys. Out: signed envelopes, sealed shards, an append-only log.
 
-    keys.py        Ed25519 signing keys, X25519 sealing keys, on disk and in text
+    keys.py        signing keys, X25519 sealing keys, public keys as text
+    keyfiles.py    private keys on disk: plain PEM, or wrapped
+    wrapping/      keys at rest: passphrase, key folder, Vault; one file each
+    encoding.py    canonical base64
     keyring.py     which key may sign in which role
     envelopes.py   DSSE envelopes over in-toto statements
     sealing.py     shards encrypted to one node: AES-256-GCM chunks, data key wrapped by HPKE

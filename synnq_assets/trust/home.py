@@ -1,7 +1,7 @@
 """A coordinator's home: settings, keys, object store, ledger and audit log in one folder.
 
 settings.json      resolved settings, canonical
-keys/              coordinator, steward (signing and sealing), release, log: PEM, owner-readable
+keys/              coordinator, steward (signing and sealing), release, log; see keyfiles.py
 store/             the object store (the embedded default; see storage/folder.py)
 audit.sqlite       the audit log
 jobs/              staged job folders (local backend)
@@ -25,9 +25,11 @@ from synnq_assets.storage.files import write_atomically
 from synnq_assets.storage.folder import FolderStore
 from synnq_assets.trust.audit import AuditLog, LogKeys, LogVerifier, build_origin
 from synnq_assets.trust.campaign import Campaign
+from synnq_assets.trust.keyfiles import KeyFile
 from synnq_assets.trust.keyring import Keyring
 from synnq_assets.trust.keys import SealingKey, SigningKey, parse_public_key
 from synnq_assets.trust.ledger import Ledger
+from synnq_assets.trust.wrapping import KeyWrapper
 
 SIGNING_KEYS = ("coordinator", "steward", "release")
 
@@ -39,11 +41,17 @@ class Home:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, settings: Settings) -> "Home":
+    def create(cls, path: Path, settings: Settings, *, wrapper: KeyWrapper | None = None) -> "Home":
         """Create a home with fresh keys, whole or not at all.
+
+        Args:
+            path: the folder.
+            settings: resolved; fixed for the campaign.
+            wrapper: protects the private keys; without it they are plain files.
 
         Raises:
             SettingsError: the folder holds a home already.
+            KeyProtectionError: the keys cannot be protected.
         """
         path = path.absolute()
         if path.exists() and any(path.iterdir()):
@@ -51,10 +59,12 @@ class Home:
         building = path.with_name(f".{path.name}.building")
         shutil.rmtree(building, ignore_errors=True)
         try:
+            federation = settings.recipe.federation
             for name in SIGNING_KEYS:
-                SigningKey.generate().write(building / "keys" / f"{name}.pem")
-            SealingKey.generate().write(building / "keys" / "steward-sealing.pem")
-            LogKeys.generate(settings.recipe.federation).write(building / "keys")
+                SigningKey.generate().write(_key_file(building, federation, name), wrapper)
+            sealing = _key_file(building, federation, "steward-sealing")
+            SealingKey.generate().write(sealing, wrapper)
+            LogKeys.generate(federation).write(building / "keys", wrapper)
             for folder in ("store", "jobs", "nodes", "dagster"):
                 (building / folder).mkdir()
             write_atomically(building / "settings.json", settings.canonical_bytes())
@@ -62,8 +72,9 @@ class Home:
                 path.rmdir()
             os.replace(building, path)
         except OSError as error:
-            shutil.rmtree(building, ignore_errors=True)
             raise StorageError(f"cannot create {path}: {error.strerror}") from error
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
         return cls(path)
 
     @classmethod
@@ -101,8 +112,18 @@ class Home:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
+    def key_file(self, name: str) -> KeyFile:
+        """Return the file of one of the home's private keys."""
+        return _key_file(self.path, self.settings.recipe.federation, name)
+
+    @property
+    def key_files(self) -> tuple[KeyFile, ...]:
+        """The files of all private keys, by name."""
+        names = sorted(path.stem for path in (self.path / "keys").glob("[!.]*.pem"))
+        return tuple(self.key_file(name) for name in names)
+
     def _key(self, name: str) -> SigningKey:
-        return SigningKey.read(self.path / "keys" / f"{name}.pem")
+        return SigningKey.read(self.key_file(name))
 
     @cached_property
     def coordinator(self) -> SigningKey:
@@ -117,7 +138,7 @@ class Home:
     @cached_property
     def steward_sealing(self) -> SealingKey:
         """The key that data keys are wrapped to at rest."""
-        return SealingKey.read(self.path / "keys" / "steward-sealing.pem")
+        return SealingKey.read(self.key_file("steward-sealing"))
 
     @cached_property
     def release_key(self) -> SigningKey:
@@ -171,3 +192,7 @@ class Home:
             return LogVerifier(origin, held["ed25519"], held["ml-dsa-44"])
         except KeyError as error:
             raise TrustError(f"no {error} key of the audit log was granted") from error
+
+
+def _key_file(home: Path, federation: str, name: str) -> KeyFile:
+    return KeyFile(home / "keys" / f"{name}.pem", federation, name)

@@ -1,47 +1,34 @@
 """Signing keys and X25519 sealing keys: in text, and on disk.
 
 A public signing key is written `<algorithm>:<base64>`; see algorithms/ for the kinds.
-Sources: RFC 7748 (X25519), RFC 9180 (HPKE), RFC 5958 (PKCS#8).
+Sources: RFC 7748 (X25519), RFC 9180 (HPKE).
 """
 
-import base64
-import binascii
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from synnq_assets.errors import TrustError
 from synnq_assets.records.base import sha256_hex
-from synnq_assets.storage.files import write_atomically
 from synnq_assets.trust.algorithms import SignatureAlgorithm, find_algorithm, find_algorithm_of
 from synnq_assets.trust.algorithms.ed25519 import Ed25519
+from synnq_assets.trust.encoding import decode_base64, encode_base64
+from synnq_assets.trust.keyfiles import KeyFile, read_private, write_private
+from synnq_assets.trust.wrapping import KeyWrapper
 
-
-def decode_base64(text: str, *, num_bytes: int | None = None) -> bytes:
-    """Decode canonical base64.
-
-    Raises:
-        TrustError: not base64, not the one canonical spelling, or not `num_bytes` long.
-    """
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise TrustError("not base64") from error
-    if base64.b64encode(data).decode() != text:
-        raise TrustError("base64 is not in its canonical spelling")
-    if num_bytes is not None and len(data) != num_bytes:
-        raise TrustError(f"expected {num_bytes} bytes, got {len(data)}")
-    return data
-
-
-def encode_base64(data: bytes) -> str:
-    """Return canonical base64."""
-    return base64.b64encode(data).decode()
+__all__ = [
+    "SealingKey",
+    "SigningKey",
+    "VerifyingKey",
+    "build_key_id",
+    "decode_base64",
+    "encode_base64",
+    "load_sealing_public_key",
+    "parse_public_key",
+]
 
 
 @dataclass(frozen=True)
@@ -96,22 +83,24 @@ class SigningKey:
         return cls(find_algorithm(algorithm).generate())
 
     @classmethod
-    def read(cls, path: Path) -> "SigningKey":
-        """Read an unencrypted PKCS#8 PEM file.
+    def read(cls, file: KeyFile | Path) -> "SigningKey":
+        """Read a key; a path alone stands for a file that is not protected.
 
         Raises:
             TrustError: missing, unreadable, or not a signing key.
+            KeyProtectionError: protected, and it does not open.
         """
-        private = _read_private(path)
+        file = file if isinstance(file, KeyFile) else KeyFile(file)
+        private = read_private(file)
         try:
             find_algorithm_of(private)
         except TrustError as error:
-            raise TrustError(f"{path} does not hold a signing key: {error}") from error
+            raise TrustError(f"{file.path} does not hold a signing key: {error}") from error
         return cls(private)
 
-    def write(self, path: Path) -> None:
-        """Write as PKCS#8 PEM, readable by the owner alone."""
-        write_atomically(path, _private_pem(self.private), mode=0o600)
+    def write(self, file: KeyFile | Path, wrapper: KeyWrapper | None = None) -> None:
+        """Write through a wrapper, or as plain PKCS#8 PEM; readable by the owner alone."""
+        write_private(file, self.private, wrapper)
 
     @property
     def algorithm(self) -> SignatureAlgorithm:
@@ -146,20 +135,22 @@ class SealingKey:
         return cls(X25519PrivateKey.generate())
 
     @classmethod
-    def read(cls, path: Path) -> "SealingKey":
-        """Read an unencrypted PKCS#8 PEM file.
+    def read(cls, file: KeyFile | Path) -> "SealingKey":
+        """Read a key; a path alone stands for a file that is not protected.
 
         Raises:
             TrustError: missing, unreadable, or not an X25519 key.
+            KeyProtectionError: protected, and it does not open.
         """
-        key = _read_private(path)
+        file = file if isinstance(file, KeyFile) else KeyFile(file)
+        key = read_private(file)
         if not isinstance(key, X25519PrivateKey):
-            raise TrustError(f"{path} does not hold an X25519 private key")
+            raise TrustError(f"{file.path} does not hold an X25519 private key")
         return cls(key)
 
-    def write(self, path: Path) -> None:
-        """Write as PKCS#8 PEM, readable by the owner alone."""
-        write_atomically(path, _private_pem(self.private), mode=0o600)
+    def write(self, file: KeyFile | Path, wrapper: KeyWrapper | None = None) -> None:
+        """Write through a wrapper, or as plain PKCS#8 PEM; readable by the owner alone."""
+        write_private(file, self.private, wrapper)
 
     @property
     def public_key(self) -> str:
@@ -170,19 +161,3 @@ class SealingKey:
 def load_sealing_public_key(public_key: str) -> X25519PublicKey:
     """Return an X25519 public key from base64."""
     return X25519PublicKey.from_public_bytes(decode_base64(public_key, num_bytes=32))
-
-
-def _private_pem(key: Any) -> bytes:
-    pem: bytes = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return pem
-
-
-def _read_private(path: Path) -> object:
-    try:
-        return serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise TrustError(f"cannot read private key {path}: {error}") from error
