@@ -24,6 +24,7 @@ from synnq_assets.trust import Home
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 MAX_RUNS = 4  # as in dagster.yaml
+POOL_LIMITS = {"submit": MAX_RUNS}  # other pools have the default of dagster.yaml
 PACKAGE = Path(synnq_assets.__file__).parent
 
 
@@ -63,12 +64,20 @@ def write_instance(home: Home) -> dict[str, str]:
 
 
 def create_database(home: Home) -> None:
-    """Load the definitions, and create Dagster's tables before two processes try to at once."""
+    """Load the definitions, and create Dagster's tables before two processes try to at once.
+
+    Pools get their limits, unless an operator has set them.
+    """
     import dagster as dg
 
     import synnq_assets.definitions  # noqa: F401 - fails here, with its reason, or not at all
 
-    dg.DagsterInstance.from_config(str(home.path / "dagster")).dispose()
+    with dg.DagsterInstance.from_config(str(home.path / "dagster")) as instance:
+        storage = instance.event_log_storage
+        held = {pool.name for pool in storage.get_pool_limits() if not pool.from_default}
+        for pool, limit in POOL_LIMITS.items():
+            if pool not in held:
+                storage.set_concurrency_slots(pool, limit)
 
 
 class Services(AbstractContextManager["Services"]):
