@@ -5,10 +5,12 @@ statuses, and the submission folder that the job wrote. Nothing here waits for a
 
     base.py       the backend contract
     local.py      detached processes on this machine
+    attempts.py   one start of such a process: is it alive, how did it end, stop it
     staging.py    a job folder: order, recipe, checkpoint, shards
-    supervise.sh  runs one job once, and writes down how it ended
+    supervise.sh  runs one attempt at a job, and writes down how it ended
 """
 
+from synnq_assets.compute.attempts import Attempt, find_last_attempt, suspend_jobs
 from synnq_assets.compute.base import ComputeBackend
 from synnq_assets.compute.local import LocalBackend
 from synnq_assets.compute.staging import StagedInputs, read_progress, stage_job
@@ -35,10 +37,13 @@ def build_backend(profile: SiteProfile) -> ComputeBackend:
 
 __all__ = [
     "BACKENDS",
+    "Attempt",
     "ComputeBackend",
     "LocalBackend",
     "StagedInputs",
     "build_backend",
+    "find_last_attempt",
     "read_progress",
     "stage_job",
+    "suspend_jobs",
 ]

@@ -47,6 +47,7 @@ class JobStatus(Record):
     exit_code: int | None
     reason: str
     observed_at: UtcTime
+    started_at: UtcTime | None = None  # of the present attempt; None where it is not known
 
     @property
     def is_terminal(self) -> bool:

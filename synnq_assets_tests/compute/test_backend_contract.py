@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -7,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from synnq_assets.compute import BACKENDS, StagedInputs, build_backend, read_progress, stage_job
+from synnq_assets.compute import (
+    BACKENDS,
+    StagedInputs,
+    build_backend,
+    find_last_attempt,
+    read_progress,
+    stage_job,
+)
 from synnq_assets.errors import ComputeError
 from synnq_assets.records.jobs import JobSpec
 from synnq_assets.settings import load_profile
@@ -18,7 +24,7 @@ def backend(request):
     return BACKENDS[request.param]()
 
 
-def stage(tmp_path, *argv):
+def stage(tmp_path, *argv, walltime_seconds=60):
     job_dir = tmp_path / "r0001.node-a.1"
     stage_job(job_dir, StagedInputs(order=b"{}", recipe=b"{}", checkpoint_files={}, shard_files={}))
     return JobSpec(
@@ -27,7 +33,7 @@ def stage(tmp_path, *argv):
         argv=argv,
         environment={"WHO": "node-a"},
         job_dir=str(job_dir),
-        walltime_seconds=60,
+        walltime_seconds=walltime_seconds,
     )
 
 
@@ -68,7 +74,7 @@ def test_submitting_twice_runs_once(tmp_path, backend):
 def test_a_killed_job_is_lost(tmp_path, backend):
     handle = backend.submit(stage(tmp_path, "sleep", "60"))
     wait_for(backend, handle, "running")
-    os.killpg(int((Path(handle.job_dir) / "pid").read_text().split()[0]), signal.SIGKILL)
+    assert find_last_attempt(Path(handle.job_dir)).kill()
     assert "left no exit code" in wait_for(backend, handle, "lost").reason
 
 
@@ -81,8 +87,8 @@ def test_cancelling_lets_the_job_checkpoint_first(tmp_path, backend):
     while not (Path(handle.job_dir) / "work" / "ready").exists():
         time.sleep(0.02)
     backend.cancel(handle)
-    status = wait_for(backend, handle, "failed")
-    assert status.reason == "it checkpointed and asks to be started again"
+    status = wait_for(backend, handle, "cancelled")
+    assert (status.exit_code, status.reason) == (75, "it was cancelled")
     assert (Path(handle.job_dir) / "work" / "state").read_text() == "saved\n"
     backend.cancel(handle)  # a job that has ended is left alone
 
