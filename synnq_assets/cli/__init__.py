@@ -12,23 +12,19 @@ choices.py     do the names in a recipe exist
 home.py        where the home is, and opening it
 data_docs.py   where Data Docs are served
 services.py    the Dagster daemon and web server as child processes
+runs.py        Dagster's runs: those that failed, those that a stop interrupts
+signals.py     Ctrl-C, SIGTERM, SIGHUP: all end what was started
 demo/          the whole loop on one machine
 """
 
-import signal
 import sys
-from types import FrameType
-
-TERMINATED_EXIT_CODE = 143
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    sys.exit(TERMINATED_EXIT_CODE)
 
 
 def main() -> None:
     """Run the command line; an operator's mistake ends in one sentence and exit code 2."""
-    signal.signal(signal.SIGTERM, _leave)  # so that what was started is ended, as with Ctrl-C
+    from synnq_assets.cli.signals import leave_on_signals
+
+    leave_on_signals()
     from synnq_assets.cli.app import run
 
     sys.exit(run(sys.argv[1:]))

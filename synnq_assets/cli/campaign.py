@@ -56,9 +56,15 @@ def up(
         services.wait()
 
 
-def rounds(home: HomeOption = DEFAULT_HOME) -> None:
+def rounds(
+    home: HomeOption = DEFAULT_HOME,
+    by_language: Annotated[
+        bool, typer.Option("--by-language", help="Show the perplexity of each language instead.")
+    ] = False,
+) -> None:
     """Show the rounds: parents, submissions, figures, decisions."""
-    Console().print(render_rounds(open_home(home)))
+    opened = open_home(home)
+    Console().print(render_languages(opened) if by_language else render_rounds(opened))
 
 
 def render_rounds(home: Home) -> Table:
@@ -87,6 +93,26 @@ def render_rounds(home: Home) -> Table:
             str(sum(len(loss.replacements) for loss in losses if loss)),
             evaluation.decision.replace("_", " ") if evaluation else "open",
         )
+    return table
+
+
+def render_languages(home: Home) -> Table:
+    """Return the table of held-out perplexities, one row a round and one column a language."""
+    campaign = home.campaign
+    found = [campaign.find_evaluation(key) for key in ["r0000", *campaign.list_rounds()]]
+    records = [record for record in found if record]
+    languages = [
+        language
+        for language in sorted(home.settings.recipe.corpus.languages)
+        if any(f"perplexity/{language}" in record.figures for record in records)
+    ]
+    table = Table(title="held-out perplexity by language", box=SIMPLE_HEAD)
+    table.add_column("round")
+    for language in languages:
+        table.add_column(language, justify="right")
+    for record in records:
+        values = [record.figures.get(f"perplexity/{language}") for language in languages]
+        table.add_row(record.round, *("-" if v is None else f"{v:.1f}" for v in values))
     return table
 
 

@@ -17,6 +17,8 @@ from types import TracebackType
 
 import synnq_assets
 from synnq_assets.cli.data_docs import plan_data_docs_server
+from synnq_assets.cli.runs import announce_stop, close_stopped_runs
+from synnq_assets.cli.signals import undisturbed
 from synnq_assets.errors import SettingsError, SynnqError
 from synnq_assets.settings import DATA_DOCS_URL
 from synnq_assets.trust import Home
@@ -55,7 +57,6 @@ def write_instance(home: Home) -> dict[str, str]:
         **os.environ,
         "DAGSTER_HOME": str(folder),
         "SYNNQ_HOME": str(home.path),
-        "HF_HUB_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",
         # Several runs share this machine: threads that spin would starve each other.
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cpus // MAX_RUNS))),
@@ -149,7 +150,19 @@ class Services(AbstractContextManager["Services"]):
                 time.sleep(1)
 
     def stop(self) -> None:
-        """End both and everything that they started: first asked, then killed."""
+        """End both and everything that they started; training jobs are not of them."""
+        with undisturbed():
+            has_runs = "daemon" in self.children
+            try:
+                if has_runs:
+                    announce_stop(self.home)
+            finally:
+                self._end_children()
+            if has_runs:
+                close_stopped_runs(self.home)
+
+    def _end_children(self) -> None:
+        """First asked, then killed."""
         for sent, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5.0)):
             for child in self.children.values():
                 with suppress(ProcessLookupError):

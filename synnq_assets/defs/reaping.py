@@ -15,6 +15,7 @@ import psutil
 
 _PID = re.compile(r"\(pid: (\d+)\)")
 SERVER_TAG = ".dagster/grpc_info"  # written by the default launcher: the run's code server
+GONE = "the run's process is gone"
 CLOCK_SLACK_SECONDS = 10.0  # what the clock may have been set by since the run started
 CONNECT_SECONDS = 2.0
 
@@ -81,6 +82,6 @@ def reap_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         is_gone = is_server_gone(run.tags) if worker is None else not worker.is_alive()
         held = instance.get_run_by_id(run.run_id)  # it may have ended while we looked
         if is_gone and held is not None and not held.is_finished:
-            instance.report_run_failed(held, message="the run's process is gone")
+            instance.report_run_failed(held, message=GONE)
             reaped.append(run.run_id)
     return reaped

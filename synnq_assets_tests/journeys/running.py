@@ -48,7 +48,7 @@ def campaign_environment():
 
 def create_campaign(path: Path) -> Home:
     """Create the smallest campaign with the demo's four nodes."""
-    settings = build_settings("smoke", num_rounds=None, corpus=None, max_documents=1)
+    settings = build_settings("smoke")
     create_demo_home(path, settings)
     return open_home(path)
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synnq_assets.cli.services import Services
-from synnq_assets.compute import read_progress
+from synnq_assets.compute import find_last_attempt, read_progress
 from synnq_assets.defs.reaping import find_worker
 from synnq_assets.defs.trust import compare_with_events
 from synnq_assets.trust import Home
@@ -46,7 +46,7 @@ class Journey:
 
 
 def list_job_dirs(home: Home, round_key: str):
-    return sorted(path.parent for path in home.path.glob(f"jobs/{round_key}.*/run.lock"))
+    return sorted(path.parent for path in home.path.glob(f"jobs/{round_key}.*/run.1"))
 
 
 def is_submitting(home: Home) -> bool:
@@ -84,7 +84,7 @@ def kill_services(services: Services) -> int:
 def await_jobs(home: Home, round_key: str) -> None:
     """Jobs outlive their submitter: wait until those that had begun ended by themselves."""
     deadline = time.monotonic() + 600
-    while any(not (path / "exit_code").exists() for path in list_job_dirs(home, round_key)):
+    while any(not find_last_attempt(path).find_exit() for path in list_job_dirs(home, round_key)):
         assert time.monotonic() < deadline, "a job did not end"
         time.sleep(0.2)
 
@@ -104,7 +104,7 @@ def run_until_killed(journey: Journey, round_key: str, condition) -> None:
         journey.stranded[round_key] = [run.run_id for run in runs]
     await_jobs(home, round_key)
     for job_dir in list_job_dirs(home, round_key):
-        journey.pids[job_dir.name] = (job_dir / "pid").read_text()
+        journey.pids[job_dir.name] = (job_dir / "run.1" / "pid").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -151,13 +151,14 @@ def test_every_job_ran_once(journey, round_key):
     seen = 0
     for order in journey.home.campaign.list_orders(round_key):
         job_dir = journey.home.path / "jobs" / order.assignment_id
-        assert (job_dir / "exit_code").read_text().strip() == "0"
+        assert (job_dir / "run.1" / "exit_code").read_text().strip() == "0"
+        assert find_last_attempt(job_dir).number == 1
         log = pq.read_table(job_dir / "submission" / "training_log.parquet")
         steps = log["step"].to_pylist()
         assert steps == list(range(steps[0], steps[0] + len(steps)))
         if order.assignment_id in journey.pids:
             seen += 1
-            assert (job_dir / "pid").read_text() == journey.pids[order.assignment_id]
+            assert (job_dir / "run.1" / "pid").read_text() == journey.pids[order.assignment_id]
     assert seen >= 1
     assert not list((journey.home.path / "jobs").glob(f"{round_key}.*.2"))
 

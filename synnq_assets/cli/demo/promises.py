@@ -1,15 +1,20 @@
 """What the demo promises, each checked against the signed records when it ends."""
 
 import itertools
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from synnq_assets.cli.demo.setup import HOSTILE_NODE, HOSTILE_ROUND, KILL_ROUND, KILLED_NODE
 from synnq_assets.errors import SynnqError
 from synnq_assets.records.identifiers import build_round_key
+from synnq_assets.records.submissions import Verdict
 from synnq_assets.release import verify_release
 from synnq_assets.trust import Home
+from synnq_assets.trust.campaign import Campaign
+
+# What can tell a turned, enlarged update from an honest one. A refusal for anything else, such as a
+# signature, would mean that the demo is broken and not that the node was found out.
+TELLING_CHECKS = frozenset({"step_bound", "probe"})
 
 
 @dataclass(frozen=True)
@@ -48,30 +53,44 @@ def _check_learning(home: Home) -> Iterator[Promise]:
 def _check_killed(home: Home) -> Iterator[Promise]:
     if home.settings.recipe.rounds.num_rounds < 2:
         return
-    loss = home.campaign.find_loss(f"{KILL_ROUND}.{KILLED_NODE}.1")
-    verdicts = [home.campaign.find_verdict(r) for r in loss.replacements] if loss else []
-    is_kept = bool(verdicts) and all(v and v.decision == "accepted" for v in verdicts)
-    seen = f"{loss.reason}; taken over by {', '.join(loss.replacements)}" if loss else "not lost"
+    assignment_id = f"{KILL_ROUND}.{KILLED_NODE}.1"
+    loss = home.campaign.find_loss(assignment_id)
     yield Promise(
-        f"{KILL_ROUND}: {KILLED_NODE} is killed, its shards are reassigned", is_kept, seen
+        f"{KILL_ROUND}: {KILLED_NODE} is killed, its shards are reassigned",
+        loss is not None and _is_answered(home.campaign, assignment_id),
+        f"{loss.reason}; taken over by {', '.join(loss.replacements)}" if loss else "not lost",
     )
+
+
+def _is_answered(campaign: Campaign, assignment_id: str) -> bool:
+    """Return whether an assignment was accepted, or was lost and all that replace it were."""
+    if loss := campaign.find_loss(assignment_id):
+        return bool(loss.replacements) and all(_is_answered(campaign, r) for r in loss.replacements)
+    verdict = campaign.find_verdict(assignment_id)
+    return verdict is not None and verdict.decision == "accepted"
 
 
 def _check_hostile(home: Home) -> Iterator[Promise]:
+    """Whatever the node sends in that round is turned, also for shards that it took over."""
     if home.settings.recipe.rounds.num_rounds < 3:
         return
-    verdict = home.campaign.find_verdict(f"{HOSTILE_ROUND}.{HOSTILE_NODE}.1")
-    is_kept = verdict is not None and verdict.decision == "refused"
-    seen = "; ".join(verdict.reasons) if verdict else "no verdict"
+    campaign = home.campaign
+    verdicts = [v for v in campaign.list_verdicts(HOSTILE_ROUND) if v.node_id == HOSTILE_NODE]
+    used = campaign.list_consumed() & {verdict.assignment_id for verdict in verdicts}
     yield Promise(
-        f"{HOSTILE_ROUND}: {HOSTILE_NODE} turns its update round and is refused", is_kept, seen
+        f"{HOSTILE_ROUND}: {HOSTILE_NODE} turns its update round and is refused",
+        bool(verdicts) and all(_is_found_out(verdict) for verdict in verdicts) and not used,
+        "; ".join("; ".join(v.reasons) or v.decision for v in verdicts) or "no verdict",
     )
+
+
+def _is_found_out(verdict: Verdict) -> bool:
+    failed = {check.name for check in verdict.checks if not check.passed}
+    return verdict.decision == "refused" and bool(failed) and failed <= TELLING_CHECKS
 
 
 def _check_release(home: Home) -> Iterator[Promise]:
-    folders = (
-        sorted((home.path / "releases").glob("*")) if (home.path / "releases").exists() else []
-    )
+    folders = sorted((home.path / "releases").glob("*"))
     if not folders:
         yield Promise("the last checkpoint is released", False, "no release")
         return
@@ -84,8 +103,7 @@ def _check_release(home: Home) -> Iterator[Promise]:
 
 
 def _check_audit(home: Home) -> Iterator[Promise]:
-    import dagster as dg
-
+    from synnq_assets.cli.runs import list_failures, open_instance
     from synnq_assets.defs.trust import compare_with_events
 
     try:
@@ -94,13 +112,13 @@ def _check_audit(home: Home) -> Iterator[Promise]:
         yield Promise("the audit log is consistent", False, str(error))
         return
     yield Promise("the audit log is consistent", True, f"{size} entries, root {root[:16]}…")
-    os.environ["DAGSTER_HOME"] = str(home.path / "dagster")
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(home) as instance:
         problems = compare_with_events(home, instance)
-        failed = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+        failures = list_failures(instance)
     yield Promise(
         "it agrees with Dagster's events, both ways",
         not problems,
         "; ".join(problems[:3]) or "no disagreement",
     )
-    yield Promise("no run failed", failed == 0, f"{failed} failed")
+    steps = ", ".join(sorted({failure.step for failure in failures}))
+    yield Promise("no run failed", not failures, steps or "all succeeded, or were interrupted")

@@ -1,18 +1,20 @@
 """A home with four nodes of different speed, enrolled as real ones are."""
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from synnq_assets.cli.demo.wishes import Wishes, resolve_wishes
 from synnq_assets.cli.home import grant_own_keys
+from synnq_assets.errors import SettingsError
 from synnq_assets.federation import Registry, create_node
 from synnq_assets.federation.registry import NodeIdentity
 from synnq_assets.records.base import now_at
 from synnq_assets.records.federation import NodeProfile, ParticipationAgreement
-from synnq_assets.settings import Settings, change_recipe, load_profile, load_recipe
+from synnq_assets.settings import Settings
 from synnq_assets.storage.files import write_atomically
 from synnq_assets.trust import Home
 
@@ -41,40 +43,54 @@ NODES = (
 )
 
 
-def build_settings(
-    recipe_name: str,
-    *,
-    num_rounds: int | None,
-    corpus: Path | None = None,
-    files: str = "",
-    max_documents: int = 1500,
-) -> Settings:
-    """Return the demo's settings, with the user's rounds and corpus in place of the recipe's."""
-    recipe = load_recipe(recipe_name)
-    changes: dict[str, dict[str, Any]] = {}
-    if num_rounds is not None:
-        changes["rounds"] = {"num_rounds": num_rounds}
-        changes["release"] = {"every_rounds": num_rounds}
-    if corpus is not None:
-        params = {"path": str(corpus.absolute()), "files": files, "max_documents": max_documents}
-        languages = "bg cs da de el en es et fi fr hr hu it lt lv nl pl pt ro sk sl sv"
-        changes["aggregation"] = {"target_mix": {}}  # names the sectors of the recipe's own sources
-        changes["corpus"] = {
-            "sources": [{"name": "directory", "kind": "directory", "params": params}],
-            "licences": [*recipe.corpus.licences, "LicenseRef-DE-UrhG-5", "LicenseRef-EE-AutOS-5"],
-            "languages": languages.split(),
-        }
-    return Settings(profile=load_profile("local"), recipe=change_recipe(recipe, changes))
+def build_settings(recipe_name: str, *, num_rounds: int | None = None) -> Settings:
+    """Return the settings of a home with the demo's nodes on this machine."""
+    return resolve_wishes(Wishes(recipe=recipe_name, num_rounds=num_rounds))
+
+
+def is_demo_home(path: Path) -> bool:
+    """Return whether a folder holds a demo's federation."""
+    files = [path / "settings.json", path / "audit.sqlite"]
+    files += [path / "nodes" / node.node_id / "node.yaml" for node in NODES]
+    return all(file.is_file() for file in files)
+
+
+def remove_demo_home(path: Path) -> None:
+    """Remove an earlier demo.
+
+    Raises:
+        SettingsError: the folder holds something else.
+    """
+    if not is_demo_home(path):
+        raise SettingsError(
+            f"{path} is not the home of a demo, so --fresh does not remove it; "
+            f"choose another folder with --home, or remove it yourself"
+        )
+    shutil.rmtree(path)
 
 
 def create_demo_home(path: Path, settings: Settings) -> Home:
-    """Create the home, its keys and grants, and enrol the four nodes."""
-    home = Home.create(path, settings)
+    """Create the home, its keys and grants, and enrol the four nodes: all of it, or nothing.
+
+    Raises:
+        SettingsError: the folder is not empty.
+    """
+    path = path.absolute()
+    if path.exists() and any(path.iterdir()):
+        raise SettingsError(f"{path} is not empty; choose another folder, or remove it first")
+    building = path.with_name(f".{path.name}.enrolling")
+    shutil.rmtree(building, ignore_errors=True)
+    home = Home.create(building, settings)
     grant_own_keys(home)
     for node in NODES:
         enrol_demo_node(home, node)
     make_hostile(home)
-    return home
+    if path.exists():
+        path.rmdir()
+    building.rename(path)
+    opened = Home.open(path)
+    Registry(opened.ledger).load()
+    return opened
 
 
 def enrol_demo_node(home: Home, node: DemoNode) -> None:

@@ -12,7 +12,8 @@ from synnq_assets.trust.campaign import INITIAL_ROUND
 
 INTERVAL_SECONDS = sensor_interval_seconds()
 RUNNING = dg.DefaultSensorStatus.RUNNING
-FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+FAILED = [dg.DagsterRunStatus.FAILURE]
+ENDED = [*FAILED, dg.DagsterRunStatus.CANCELED]  # and did not do its step
 IN_PROGRESS = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -33,18 +34,19 @@ def request_step(
 ) -> list[dg.RunRequest]:
     """Return the request for a step, or none where it failed too often.
 
-    The run key carries the number of failures: a failed step is asked for again, a running or
-    finished one is not.
+    The run key carries the number of failed and cancelled runs: such a step is asked for again, a
+    running or finished one is not. A cancelled run is no failure: somebody stopped it.
     """
-    failures = context.instance.get_runs_count(
-        dg.RunsFilter(tags={STEP_TAG: step}, statuses=FAILED)
+    failures, ended = (
+        context.instance.get_runs_count(dg.RunsFilter(tags={STEP_TAG: step}, statuses=statuses))
+        for statuses in (FAILED, ENDED)
     )
     if failures >= opened.settings.recipe.rounds.max_attempts:
         context.log.error(f"{step} failed {failures} times; an operator has to look at its runs")
         return []
     return [
         dg.RunRequest(
-            run_key=f"{opened.path.name}:{step}:{failures}",
+            run_key=f"{opened.path.name}:{step}:{ended}",
             job_name=job,
             partition_key=partition_key,
             tags={STEP_TAG: step, **(tags or {})},
