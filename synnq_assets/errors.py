@@ -26,7 +26,8 @@
     ├── AggregationError         a rule's condition fails, or inputs disagree
     ├── EvaluationError          an evaluation could not run
     ├── ReleaseError             a release cannot be built, or does not verify
-    └── ServingError             the inference API refuses to start
+    ├── ServingError             the inference API refuses to start
+    └── GatewayError             the submission gateway refuses, or cannot be asked
 
 Each message is one sentence for the operator: what is wrong, where, and what to do.
 """
@@ -140,3 +141,7 @@ class ReleaseError(SynnqError):
 
 class ServingError(SynnqError):
     """The inference API refuses to start or to answer."""
+
+
+class GatewayError(SynnqError):
+    """The submission gateway refuses, cannot start, or cannot be reached."""
