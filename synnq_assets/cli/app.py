@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from synnq_assets import __version__
-from synnq_assets.cli import audit, campaign, keys, nodes, releases
+from synnq_assets.cli import audit, campaign, gateway, keys, nodes, releases
 from synnq_assets.cli.demo.command import demo
 from synnq_assets.errors import SynnqError
 
@@ -31,6 +31,9 @@ app.command("settings")(campaign.show_settings)
 app.add_typer(nodes.app, name="nodes")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(gateway.app, name="gateway")
+app.command("submit")(gateway.submit)
+nodes.app.command("request-certificate")(gateway.request_certificate)
 app.command("verify-release")(releases.verify)
 app.command("api-key")(releases.api_key)
 app.command("serve")(releases.serve)

@@ -13,7 +13,7 @@ PACKAGE = Path(synnq_assets.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     *("corpora", "shards", "federation", "compute", "training", "submissions"),
-    *("aggregation", "evaluation", "release", "serving"),
+    *("aggregation", "evaluation", "release", "serving", "gateway"),
     *("trust", "storage", "modeling", "records", "settings", "defs", "cli"),
 )
 
