@@ -164,7 +164,7 @@ def test_the_blobs_of_an_assignment_have_a_total(home):
     most = home.settings.recipe.intake.max_update_bytes
     with world.running(home) as gateway:
         gateway.ask("PUT", BLOB, upload_length=1)
-        # a sparse file stands for what would take hours to send
+        # declared as long as an update may be, without sending one
         (part,) = (home.path / "inbox").rglob("*.part")
         part.rename(part.with_name(f"{'a' * 64}.{most}.part"))
         answer = gateway.ask("PUT", f"{MINE}/blobs/{'b' * 64}", upload_length=most)
