@@ -69,7 +69,7 @@ class TensorFile(AbstractContextManager["TensorFile"]):
             self._file: IO[bytes] | None = path.open("rb")
         except OSError as error:
             raise TensorFileError(f"cannot open {path}: {error.strerror}") from error
-        self._data = b""
+        self._data: memoryview = memoryview(b"")
         try:
             self._read_header(os.fstat(self._file.fileno()).st_size)
         except BaseException:
@@ -77,16 +77,16 @@ class TensorFile(AbstractContextManager["TensorFile"]):
             raise
 
     @classmethod
-    def from_bytes(cls, name: str, data: bytes) -> "TensorFile":
+    def from_bytes(cls, name: str, data: bytes | bytearray) -> "TensorFile":
         """Read from memory, under the same profile; `name` appears in error messages."""
         file = cls.__new__(cls)
-        file.path, file._file, file._data = Path(name), None, data
+        file.path, file._file, file._data = Path(name), None, memoryview(data)
         file._read_header(len(data))
         return file
 
     def _read_at(self, offset: int, num_bytes: int) -> bytes:
         if self._file is None:
-            return self._data[offset : offset + num_bytes]
+            return bytes(self._data[offset : offset + num_bytes])
         return os.pread(self._file.fileno(), num_bytes, offset)
 
     def _read_header(self, size: int) -> None:

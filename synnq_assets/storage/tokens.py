@@ -42,7 +42,7 @@ def encode_tokens(shard: TokenShard, *, vocab_size: int) -> bytes:
     )
 
 
-def decode_tokens(data: bytes, *, vocab_size: int) -> TokenShard:
+def decode_tokens(data: bytes | bytearray, *, vocab_size: int) -> TokenShard:
     """Parse the plaintext bytes of a shard.
 
     Raises:

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from synnq_assets.errors import RecordError, SubmissionError, TensorFileError
 from synnq_assets.records.base import parse_strict_json, sha256_hex
@@ -23,7 +24,7 @@ from synnq_assets.records.orders import FileDigest, Order
 from synnq_assets.records.submissions import Submission
 from synnq_assets.settings.recipe import IntakeSettings, Recipe
 from synnq_assets.storage.files import describe_file
-from synnq_assets.storage.tensors import TensorFile
+from synnq_assets.storage.tensors import TensorFile, bf16_to_float32
 from synnq_assets.submissions.arrival import (
     ARRIVAL_FILE,
     EXPECTED_FILES,
@@ -40,6 +41,8 @@ from synnq_assets.trust.keyring import Keyring
 
 MISSING_SHA256 = "0" * 64
 BLOCK_ELEMENTS = 1 << 20
+MEASURE_ELEMENTS = 1 << 16
+BF16_INFINITY = np.uint16(0x7F80)
 
 
 @dataclass(frozen=True)
@@ -89,18 +92,30 @@ class TensorFigures:
 
 
 def measure_tensor(file: TensorFile, name: str) -> TensorFigures:
-    """Stream one tensor."""
+    """Stream one tensor, in blocks that stay in a core's cache; sums are in float64."""
     num_nonfinite = num_zero = 0
     sum_squares = max_magnitude = 0.0
-    for begin, end in file.iter_blocks(name, BLOCK_ELEMENTS):
-        block = file.read_float32(name, begin, end)
-        magnitude = np.abs(block[np.isfinite(block)]).astype(np.float64)
-        num_nonfinite += len(block) - len(magnitude)
-        num_zero += int(np.count_nonzero(magnitude == 0))
-        sum_squares += float(np.sum(magnitude * magnitude))
+    is_bf16 = file.tensors[name].dtype == "BF16"
+    for begin, end in file.iter_blocks(name, MEASURE_ELEMENTS):
+        if is_bf16:
+            magnitude = _read_bf16_magnitudes(file.read_block(name, begin, end))
+        else:
+            block = file.read_float32(name, begin, end)
+            magnitude = np.abs(block[np.isfinite(block)]).astype(np.float64)
+        num_nonfinite += end - begin - len(magnitude)
+        num_zero += len(magnitude) - int(np.count_nonzero(magnitude))
         max_magnitude = max(max_magnitude, float(magnitude.max(initial=0.0)))
+        sum_squares += float(np.sum(np.square(magnitude, out=magnitude)))
     num_elements = file.tensors[name].num_elements
     return TensorFigures(num_elements, num_nonfinite, num_zero, sum_squares, max_magnitude)
+
+
+def _read_bf16_magnitudes(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float64]:
+    """Return the magnitudes of the finite values: without a sign, bf16 bits order as integers."""
+    bits = bits & np.uint16(0x7FFF)
+    if len(bits) and bits.max() >= BF16_INFINITY:
+        bits = bits[bits < BF16_INFINITY]
+    return bf16_to_float32(bits).astype(np.float64)
 
 
 class Case:

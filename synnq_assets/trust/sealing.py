@@ -9,8 +9,10 @@ DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
 """
 
 import hmac
+import os
 import secrets
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -55,12 +57,14 @@ def generate_data_key() -> bytes:
     return secrets.token_bytes(DATA_KEY_BYTES)
 
 
-def commit_plaintext(data_key: bytes, plaintext: bytes) -> str:
+def commit_plaintext(data_key: bytes, plaintext: bytes | bytearray) -> str:
     """Return HMAC-SHA256 (hex) of the plaintext under the data key.
 
     A bare hash would let anyone confirm a guess of the content; this needs the key.
     """
-    return hmac.digest(data_key, b"synnq-commitment\0" + plaintext, "sha256").hex()
+    mac = hmac.new(data_key, b"synnq-commitment\0", "sha256")
+    mac.update(plaintext)
+    return mac.hexdigest()
 
 
 def wrap_data_key(data_key: bytes, sealing_public_key: str, context: bytes) -> str:
@@ -133,26 +137,43 @@ def _pump(
         take(memoryview(buffer)[:written])
 
 
-def _iter_plaintext(file: IO[bytes], data_key: bytes, context: bytes) -> Iterator[memoryview]:
+def _iter_plaintext(file: BufferedReader, data_key: bytes, context: bytes) -> Iterator[memoryview]:
     """Yield verified chunks; the last step proves that nothing is missing."""
     decryptor = Cobblestone256Decryptor(data_key, context)
     buffer = bytearray(STEP_BYTES + 2 * CHUNK_BYTES)
     try:
-        while step := file.read(STEP_BYTES):
+        for step in _read_steps(file):
             yield memoryview(buffer)[: decryptor.update_into(step, buffer)]
         yield memoryview(decryptor.finalize())
     except InvalidTag as error:
         raise SealError("damaged, cut, or sealed under another key or context") from error
 
 
-def open_sealed(path: Path, data_key: bytes, context: bytes) -> bytes:
+def _read_steps(file: BufferedReader) -> Iterator[memoryview]:
+    buffer = memoryview(bytearray(STEP_BYTES))
+    while count := file.readinto(buffer):
+        yield buffer[:count]
+
+
+def open_sealed(path: Path, data_key: bytes, context: bytes) -> bytearray:
     """Return the plaintext of a sealed file; nothing is returned unless the last chunk verified.
 
     Raises:
         SealError: wrong key or context, damaged, reordered, truncated or extended.
     """
+    decryptor = Cobblestone256Decryptor(data_key, context)
     with path.open("rb") as file:
-        return b"".join(map(bytes, _iter_plaintext(file, data_key, context)))
+        plaintext = bytearray(os.fstat(file.fileno()).st_size + 2 * CHUNK_BYTES)
+        end = 0
+        try:
+            with memoryview(plaintext) as view:
+                for step in _read_steps(file):
+                    end += decryptor.update_into(step, view[end:])
+            last = decryptor.finalize()
+        except InvalidTag as error:
+            raise SealError("damaged, cut, or sealed under another key or context") from error
+    plaintext[end:] = last
+    return plaintext
 
 
 def open_to_file(path: Path, data_key: bytes, context: bytes, out: Path) -> None:
