@@ -28,6 +28,7 @@ from synnq_assets.submissions.intake import measure_tensor
 from synnq_assets.trust.audit import AuditLog, LogKeys
 from synnq_assets.trust.audit.entries import build_entry, render_entry
 from synnq_assets.trust.audit.receipts import verify_receipt
+from synnq_assets.trust.merkle import hash_leaf, is_included
 from synnq_assets.trust.sealing import open_sealed, seal_bytes
 
 MIB = 1 << 20
@@ -85,7 +86,15 @@ def measure_log(folder, num_entries):
     while log.size() < num_entries:
         log.append_all(entries)
     bodies = [render_entry(entry) for entry in entries]
-    positions = [int(k) for k in np.random.default_rng(0).integers(0, log.size(), 2000)]
+    log_size = log.size()
+    positions = [int(k) for k in np.random.default_rng(0).integers(0, log_size, 2000)]
+    with timed() as proving:
+        proofs = [log.prove_inclusion(position, log_size) for position in positions]
+    leaves = [hash_leaf(bodies[position % 1000]) for position in positions]
+    root = log.root(log_size)
+    with timed() as checking_proofs:
+        for position, leaf, proof in zip(positions, leaves, proofs, strict=True):
+            assert is_included(leaf, position, log_size, list(map(bytes.fromhex, proof)), root)
     with timed() as making:
         receipts = [log.receipt(position) for position in positions]
     with timed() as verifying:
@@ -95,6 +104,8 @@ def measure_log(folder, num_entries):
         size, _ = log.verify(KEYS.verifier)
     return {
         "entries": size,
+        "proofs_made": proving.rate(len(positions)),
+        "proofs_verified": checking_proofs.rate(len(positions)),
         "receipts_made": making.rate(len(positions)),
         "receipts_verified": verifying.rate(500),
         "fsck_seconds": round(checking.wall, 2),
