@@ -43,27 +43,9 @@ def reassign(opened: Home, lost: Order, reason: str) -> Reassignment:
 
 
 def _decide_loss(opened: Home, base: RoundBase, lost: Order, reason: str) -> Reassignment:
-    campaign, recipe = opened.campaign, opened.settings.recipe
-    dropped = {parse_assignment_id(loss.lost)[1] for loss in campaign.list_losses(lost.round)}
-    alive = set(base.roster) - dropped - {lost.node_id}
     replacements = {}
     try:
-        allocation = allocate_shards(
-            AllocationRequest(
-                round_key=lost.round,
-                recipe=recipe,
-                num_parameters=count_weights(recipe),
-                nodes=select_profiles(opened, alive),
-                shards=[campaign.get_manifest(shard.shard_id) for shard in lost.shards],
-                exposure=campaign.list_exposure(),
-                must_place=True,
-            )
-        )
-        for row in allocation.nodes:
-            if row.shard_ids:
-                attempt = campaign.next_attempt(lost.round, row.node_id)
-                assignment_id = build_assignment_id(lost.round, row.node_id, attempt)
-                replacements[assignment_id] = row.shard_ids
+        replacements = _find_replacements(opened, base, lost)
     except AllocationError as error:
         reason = f"{reason}; not reassigned: {error}"
     return Reassignment(
@@ -72,6 +54,31 @@ def _decide_loss(opened: Home, base: RoundBase, lost: Order, reason: str) -> Rea
         reason=reason[:500],
         decided_at=now_at(),
     )
+
+
+def _find_replacements(opened: Home, base: RoundBase, lost: Order) -> dict[str, tuple[str, ...]]:
+    campaign, recipe = opened.campaign, opened.settings.recipe
+    if now_at() >= base.deadline_at:  # payloads would refuse: do not show the shards to more nodes
+        raise AllocationError("the round's deadline has passed")
+    dropped = {parse_assignment_id(loss.lost)[1] for loss in campaign.list_losses(lost.round)}
+    alive = set(base.roster) - dropped - {lost.node_id}
+    allocation = allocate_shards(
+        AllocationRequest(
+            round_key=lost.round,
+            recipe=recipe,
+            num_parameters=count_weights(recipe),
+            nodes=select_profiles(opened, alive),
+            shards=[campaign.get_manifest(shard.shard_id) for shard in lost.shards],
+            exposure=campaign.list_exposure(),
+            must_place=True,
+        )
+    )
+    attempts = {node: campaign.next_attempt(lost.round, node) for node in alive}
+    return {
+        build_assignment_id(lost.round, row.node_id, attempts[row.node_id]): row.shard_ids
+        for row in allocation.nodes
+        if row.shard_ids
+    }
 
 
 @dg.asset(

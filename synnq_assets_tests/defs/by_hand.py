@@ -111,11 +111,11 @@ def evaluate(home, round_key, decision="promoted", perplexity=10.0):
     )
 
 
-def put_base(home, round_key="r0001", nodes=("node-east", "node-north")):
+def put_base(home, round_key="r0001", nodes=("node-east", "node-north"), **changes):
     parent = home.campaign.find_promoted()
     base = build_round_base(
         home.settings, round_key=round_key, parent=parent, roster=nodes, tokens_planned=100
-    )
+    ).model_copy(update=changes)
     home.campaign.put_base(base, home.coordinator)
     return base
 

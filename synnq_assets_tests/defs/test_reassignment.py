@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 
 import dagster as dg
 import pytest
@@ -24,6 +25,7 @@ from synnq_assets.defs.sensors.steps import STEP_TAG
 from synnq_assets.errors import OrderError
 from synnq_assets.federation import Registry
 from synnq_assets.federation.orders import build_wrap_context
+from synnq_assets.records.base import now_at
 from synnq_assets.trust import SealingKey
 from synnq_assets.trust.sealing import unwrap_data_key
 from synnq_assets_tests.defs.by_hand import (
@@ -50,8 +52,8 @@ def home(home):
     return home
 
 
-def open_round_one(home):
-    base = put_base(home, nodes=ROSTER)
+def open_round_one(home, **changes):
+    base = put_base(home, nodes=ROSTER, **changes)
     with home.lock(ALLOCATION_LOCK):
         issue_orders(home, base, decide_allocation(home, base).assignments)
     return {order.node_id: order for order in home.campaign.list_orders("r0001")}
@@ -120,6 +122,15 @@ def test_suspended_nodes_get_nothing(home):
         Registry(home.ledger).set_status(node, "suspended", home.coordinator)
     loss = reassign(home, lost, "gone")
     assert {name.split(".")[1] for name in loss.replacements} == {"node-west"}
+
+
+def test_after_the_deadline_no_more_nodes_see_the_shards(home):
+    lost = open_round_one(home, deadline_at=now_at() - timedelta(seconds=1))["node-east"]
+    exposure = home.campaign.list_exposure()
+    loss = reassign(home, lost, "gone")
+    assert loss.replacements == {}
+    assert loss.reason == "gone; not reassigned: the round's deadline has passed"
+    assert home.campaign.list_exposure() == exposure
 
 
 def test_three_losses_at_once_decide_one_after_the_other(home):
