@@ -7,13 +7,15 @@ from synnq_assets.defs.partitions import rounds
 from synnq_assets.defs.recording import build_result, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.shards import TOKENIZER, planned_corpora
+from synnq_assets.defs.trust import compare_with_events
 from synnq_assets.errors import ReleaseError, SignatureError
 from synnq_assets.evaluation import list_cells, plot_perplexity, plot_rounds
 from synnq_assets.records.identifiers import parse_assignment_id
-from synnq_assets.records.rounds import CheckpointRecord
+from synnq_assets.records.rounds import CheckpointRecord, EvaluationRecord
 from synnq_assets.records.submissions import Submission
 from synnq_assets.release import ReleaseInputs, ReportedEnergy, build_release, verify_release
 from synnq_assets.trust import Home, open_envelope
+from synnq_assets.trust.audit.receipts import Evidence
 
 GROUP = "release"
 
@@ -38,7 +40,6 @@ def gather_inputs(opened: Home, round_key: str) -> ReleaseInputs:
         for shard in campaign.get_order(item.assignment_id).shards
     }
     compliance = assess(opened, evaluation)
-    size, root = opened.audit.head()
     weights = f"checkpoints/{chain[-1].checkpoint.checkpoint_sha256}/model.safetensors"
     return ReleaseInputs(
         recipe=opened.settings.recipe,
@@ -52,8 +53,7 @@ def gather_inputs(opened: Home, round_key: str) -> ReleaseInputs:
         curation=tuple(report for _, report in planned_corpora(opened)),
         compliance_markdown=compliance.markdown,
         compliance=compliance.to_json_value(),
-        audit_size=size,
-        audit_root=root,
+        promotion=find_promotion(opened, evaluation),
         grants=tuple(
             opened.store.get_bytes(key) for key in opened.store.iter_keys("registry/grants")
         ),
@@ -64,6 +64,37 @@ def gather_inputs(opened: Home, round_key: str) -> ReleaseInputs:
         },
         energy=sum_energy(opened, chain),
     )
+
+
+def find_promotion(opened: Home, evaluation: EvaluationRecord) -> Evidence:
+    """Return the evidence that an evaluation's result stands in the audit log.
+
+    Raises:
+        ReleaseError: it does not; materialise evaluation_report for the round again.
+    """
+    wanted = ("result", "evaluation_report", evaluation.round, evaluation.digest())
+    found = [
+        position
+        for position, entry in opened.audit.iter_entries()
+        if (entry.phase, entry.action, entry.subject, entry.details.get("sha256")) == wanted
+    ]
+    if not found:
+        raise ReleaseError(f"the promotion of {evaluation.round} is not in the audit log")
+    return opened.audit.evidence(found[0])
+
+
+def verify_both_logs(opened: Home, instance: dg.DagsterInstance) -> None:
+    """Refuse a release while the audit log and Dagster's events tell different stories.
+
+    Raises:
+        ReleaseError: they do; the check `agrees_with_dagster` lists every difference.
+    """
+    opened.audit.verify(opened.log_verifier)
+    if problems := compare_with_events(opened, instance):
+        raise ReleaseError(
+            f"nothing is released while the audit log and Dagster disagree ({len(problems)} "
+            f"differences, the first: {problems[0]}); see the check agrees_with_dagster"
+        )
 
 
 def sum_energy(opened: Home, chain: list[CheckpointRecord]) -> ReportedEnergy:
@@ -94,6 +125,7 @@ def release(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Materia
     round_key = context.partition_key
     folder = opened.path / "releases" / f"{opened.settings.recipe.release.model_name}-{round_key}"
     with recorded(context, opened, "release", round_key) as deed:
+        verify_both_logs(opened, context.instance)
         build_release(gather_inputs(opened, round_key), opened.release_key, folder)
         verified = verify_release(folder, opened.coordinator.public_key)
         opened.ledger.put(f"rounds/{round_key}/release.json", verified.record, opened.release_key)

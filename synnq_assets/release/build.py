@@ -97,8 +97,8 @@ def _write_release(inputs: ReleaseInputs, key: SigningKey, folder: Path) -> Rele
         shard_ids=tuple(sorted(manifest.shard_id for manifest in inputs.manifests)),
         settings_sha256=inputs.settings_sha256,
         files=describe_files(folder),
-        audit_size=inputs.audit_size,
-        audit_root=inputs.audit_root,
+        audit_size=inputs.promotion.head.size,
+        audit_root=inputs.promotion.head.root.hex(),
         released_at=facts.released_at,
     )
     write_atomically(folder / RECORD_FILE, sign_record(record, key))

@@ -7,12 +7,14 @@ papers/compliance.{json,md}
 papers/model-documentation.json
 papers/training-content-summary.{json,md}
 provenance/release.json               DSSE envelope of the ReleaseRecord; lists all the others
-provenance/root.pub                   the coordinator's root key, base64
+provenance/root.pub                   the coordinator's root key, ed25519:…
 provenance/keys/*.json                key grants, signed by the root
 provenance/rounds/<round>.json        checkpoint records, canonical JSON
 provenance/evaluations/<round>.json   evaluation records, canonical JSON
 provenance/curation/<source>.json     curation reports, canonical JSON
 provenance/shards.json                the shards that were trained on
+provenance/promotion.json             the audit entry that promoted the checkpoint, as logged
+provenance/promotion.tlog-proof       its place under a signed head of the audit log
 """
 
 import os
@@ -33,6 +35,8 @@ ROUNDS_FOLDER = "provenance/rounds"
 EVALUATIONS_FOLDER = "provenance/evaluations"
 CURATION_FOLDER = "provenance/curation"
 SHARDS_FILE = "provenance/shards.json"
+PROMOTION_FILE = "provenance/promotion.json"
+PROOF_FILE = "provenance/promotion.tlog-proof"
 FIGURES_FOLDER = "figures"
 PAPERS_FOLDER = "papers"
 MAX_DEPTH = 3  # folders below the release; as in `ReleasePath`

@@ -8,6 +8,7 @@ Source: GPAI Code of Practice, Transparency chapter (10 July 2025), Measure 1.1;
 
 from typing import Any
 
+from synnq_assets.release.contents import PROOF_FILE
 from synnq_assets.release.facts import ReleaseFacts
 from synnq_assets.release.inputs import ReleaseInputs
 from synnq_assets.release.sources import SECTIONS, find_kind
@@ -27,8 +28,9 @@ def _list_general(inputs: ReleaseInputs, facts: ReleaseFacts) -> list[Item]:
     authenticity = {
         "checkpoint_sha256": record.checkpoint.checkpoint_sha256,
         "signature": "provenance/release.json",
-        "audit_size": inputs.audit_size,
-        "audit_root": inputs.audit_root,
+        "promotion": PROOF_FILE,
+        "audit_size": inputs.promotion.head.size,
+        "audit_root": inputs.promotion.head.root.hex(),
     }
     return [
         _item("Legal name for the model provider", EVERYONE, release.provider),

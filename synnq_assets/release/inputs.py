@@ -13,6 +13,7 @@ from synnq_assets.records.identifiers import FileName
 from synnq_assets.records.rounds import CheckpointRecord, EvaluationRecord
 from synnq_assets.records.shards import ShardManifest
 from synnq_assets.settings.recipe import Recipe
+from synnq_assets.trust.audit.receipts import Evidence
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _FILE_NAME = TypeAdapter(FileName)
@@ -47,10 +48,9 @@ class ReleaseInputs:
     curation: tuple[CurationReport, ...]
     compliance_markdown: str
     compliance: dict[str, Any]  # a JSON value
-    audit_size: int
-    audit_root: str
+    promotion: Evidence  # of the audit entry that promoted the checkpoint
     grants: tuple[bytes, ...]  # envelopes of key grants, signed by the coordinator's root key
-    root_public_key: str  # the coordinator's, base64
+    root_public_key: str  # the coordinator's, ed25519:…
     plots: dict[str, bytes]  # file name -> PNG
     energy: ReportedEnergy
 

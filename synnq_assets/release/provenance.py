@@ -10,6 +10,8 @@ from synnq_assets.release.contents import (
     CURATION_FOLDER,
     EVALUATIONS_FOLDER,
     KEYS_FOLDER,
+    PROMOTION_FILE,
+    PROOF_FILE,
     ROOT_KEY_FILE,
     ROUNDS_FOLDER,
     SHARDS_FILE,
@@ -74,6 +76,8 @@ def render_provenance(inputs: ReleaseInputs) -> dict[str, bytes]:
     files = {
         ROOT_KEY_FILE: f"{inputs.root_public_key}\n".encode(),
         SHARDS_FILE: canonical_json({"shards": shards}),
+        PROMOTION_FILE: inputs.promotion.entry,
+        PROOF_FILE: inputs.promotion.receipt,
         **_render_grants(inputs),
     }
     for record in inputs.chain:

@@ -20,6 +20,8 @@ from synnq_assets.release.contents import (
     EVALUATIONS_FOLDER,
     KEYS_FOLDER,
     MODEL_FILE,
+    PROMOTION_FILE,
+    PROOF_FILE,
     RECORD_FILE,
     ROOT_KEY_FILE,
     ROUNDS_FOLDER,
@@ -30,6 +32,8 @@ from synnq_assets.release.contents import (
 )
 from synnq_assets.release.inputs import verify_chain, verify_evaluations
 from synnq_assets.release.llama import verify_weights
+from synnq_assets.trust.audit import AuditEntry, LogVerifier
+from synnq_assets.trust.audit.receipts import Evidence, parse_proof, verify_receipt
 from synnq_assets.trust.envelopes import open_envelope
 from synnq_assets.trust.keyring import Keyring
 
@@ -73,7 +77,8 @@ def _verify(folder: Path, root_public_key: str | None) -> VerifiedRelease:
     root = _verify_root(folder, paths, root_public_key)
     is_pinned = root_public_key is not None
     checks.append(("root key", "the given one" if is_pinned else "from the folder; not pinned"))
-    record = _open_record(folder, _open_grants(folder, paths, root))
+    grants = _open_grants(folder, paths, root)
+    record = _open_record(folder, grants)
     checks.append(("signature", f"release key of {record.federation}, granted by the root"))
     verify_files(folder, record.files)
     checks.append(("files", f"{len(record.files)} files, exact set, digests and lengths"))
@@ -81,6 +86,7 @@ def _verify(folder: Path, root_public_key: str | None) -> VerifiedRelease:
     checks.append(("checkpoint", record.checkpoint_sha256))
     chain = _verify_lineage(folder, record)
     checks.append(("chain", f"{chain[0].round} to {chain[-1].round}, {len(chain)} checkpoints"))
+    checks.append(("promotion", _verify_promotion(folder, record, grants)))
     checks.append(("shards", f"{_verify_shards(folder, record)} shards"))
     checks.append(("weights", f"{verify_weights(folder)} parameters, as config.json calls for"))
     return VerifiedRelease(record, is_pinned, tuple(checks))
@@ -98,7 +104,7 @@ def _verify_root(folder: Path, paths: list[str], pinned: str | None) -> Keyring:
 
 
 def _open_grants(folder: Path, paths: list[str], root: Keyring) -> Keyring:
-    """Return the release keys that the root granted; grants of other roles open nothing here."""
+    """Return the keys of releases and of the audit log that the root granted."""
     ring = Keyring()
     for path in paths:
         if path.startswith(f"{KEYS_FOLDER}/"):
@@ -107,7 +113,7 @@ def _open_grants(folder: Path, paths: list[str], root: Keyring) -> Keyring:
                 grant = open_envelope(data, KeyGrant, root, roles=("coordinator",))
             except SignatureError as error:
                 raise ReleaseError(f"{path}: {error}") from error
-            if grant.role == "release":
+            if grant.role in ("release", "log"):
                 ring.add_grant(grant)
     return ring
 
@@ -135,6 +141,27 @@ def _verify_checkpoint(record: ReleaseRecord) -> None:
     )
     if digest_files(weights) != record.checkpoint_sha256:
         raise ReleaseError(f"{MODEL_FILE} is not the checkpoint that the record names")
+
+
+def _verify_promotion(folder: Path, record: ReleaseRecord, grants: Keyring) -> str:
+    """Check that the log's signed head covers the entry which promoted this checkpoint."""
+    evidence = Evidence(
+        entry=read_small_file(folder / PROMOTION_FILE),
+        receipt=read_small_file(folder / PROOF_FILE),
+    )
+    verifier = LogVerifier.from_keyring(record.federation, grants)
+    head = verify_receipt(evidence.receipt, evidence.entry, verifier)
+    if (head.size, head.root.hex()) != (record.audit_size, record.audit_root):
+        raise ReleaseError(f"{PROOF_FILE} is not under the head that the record names")
+    entry = AuditEntry.parse(evidence.entry)
+    evaluation = EvaluationRecord.parse(
+        read_small_file(folder / EVALUATIONS_FOLDER / f"{record.round}.json")
+    )
+    told = (entry.phase, entry.action, entry.subject, entry.details.get("decision"))
+    is_same = entry.details.get("sha256") == evaluation.digest()
+    if told != ("result", "evaluation_report", record.round, "promoted") or not is_same:
+        raise ReleaseError(f"{PROMOTION_FILE} is not about the promotion of {record.round}")
+    return f"entry {parse_proof(evidence.receipt).index} of an audit log of {head.size}"
 
 
 def _read_records(

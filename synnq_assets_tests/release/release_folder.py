@@ -16,7 +16,9 @@ from synnq_assets.records.shards import ShardManifest
 from synnq_assets.release import ReleaseInputs, ReportedEnergy, build_release
 from synnq_assets.settings import load_recipe
 from synnq_assets.storage.files import describe_file
-from synnq_assets.trust import SigningKey, sign_record
+from synnq_assets.trust import AuditLog, SigningKey, sign_record
+from synnq_assets.trust.audit import LogKeys
+from synnq_assets.trust.audit.receipts import Evidence
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SENTENCES = (
@@ -62,12 +64,27 @@ def write_tokenizer(path: Path, *, vocab_size: int) -> Path:
     return path
 
 
-def sign_grant(root: SigningKey, key: SigningKey, *, role: Role = "release") -> bytes:
+def sign_grant(
+    root: SigningKey,
+    key: SigningKey,
+    *,
+    role: Role = "release",
+    identity: str = "release-office",
+) -> bytes:
     """Return the root's grant of a role to a key."""
-    grant = KeyGrant(
-        identity="release-office", role=role, public_key=key.public_key, granted_at=NOON
-    )
+    grant = KeyGrant(identity=identity, role=role, public_key=key.public_key, granted_at=NOON)
     return sign_record(grant, root)
+
+
+def make_promotion(folder: Path, keys: LogKeys, evaluation: EvaluationRecord) -> Evidence:
+    """Log a promotion among other acts, and return the evidence of it."""
+    log = AuditLog(folder / "audit.sqlite", keys)
+    log.log_event("event", "before", actor="coordinator")
+    with log.act("evaluation_report", evaluation.round, actor="coordinator") as deed:
+        deed.details.update(sha256=evaluation.digest(), decision=evaluation.decision)
+    log.log_event("event", "after", actor="coordinator")
+    assert deed.position is not None
+    return log.evidence(deed.position)
 
 
 def make_checkpoint(
@@ -184,12 +201,14 @@ def make_inputs(folder: Path, root: SigningKey, key: SigningKey, **changes: Any)
     first = make_checkpoint(0, FileDigest(name=weights.name, sha256="1" * 64, num_bytes=8), None)
     second = make_checkpoint(1, FileDigest(name=weights.name, sha256="2" * 64, num_bytes=8), first)
     last = make_checkpoint(3, describe_file(weights), second)  # round 2 was rolled back
+    evaluations = (make_evaluation(first, 512.0), make_evaluation(last, 123.4))
+    log_keys = LogKeys.generate("synnq-smoke")
     values: dict[str, Any] = {
         "recipe": recipe,
         "settings_sha256": "a" * 64,
         "record": last,
         "chain": (first, second, last),
-        "evaluations": (make_evaluation(first, 512.0), make_evaluation(last, 123.4)),
+        "evaluations": evaluations,
         "weights": weights,
         "tokenizer": tokenizer,
         "manifests": (
@@ -199,9 +218,12 @@ def make_inputs(folder: Path, root: SigningKey, key: SigningKey, **changes: Any)
         "curation": (make_curation(),),
         "compliance_markdown": "# Compliance\n\nbias/gap 0.0123\n",
         "compliance": {"bias/gap": 0.0123},
-        "audit_size": 42,
-        "audit_root": "f" * 64,
-        "grants": (sign_grant(root, key),),
+        "promotion": make_promotion(folder, log_keys, evaluations[-1]),
+        "grants": (
+            sign_grant(root, key),
+            sign_grant(root, log_keys.ed25519, role="log", identity="log"),
+            sign_grant(root, log_keys.ml_dsa_44, role="log", identity="log-ml-dsa-44"),
+        ),
         "root_public_key": root.public_key,
         "plots": {"perplexity.png": PNG, "rounds.png": PNG},
         "energy": ReportedEnergy(joules=0.0, num_reporting=0, num_contributions=4),

@@ -10,7 +10,9 @@ from synnq_assets.records.orders import CheckpointRef, digest_files
 from synnq_assets.release import ReleaseInputs, build_release, verify_release
 from synnq_assets.storage import TensorFile, TensorWriter
 from synnq_assets.storage.files import describe_file
-from synnq_assets.trust import SigningKey
+from synnq_assets.trust import AuditLog, SigningKey
+from synnq_assets.trust.audit import LogKeys
+from synnq_assets.trust.audit.receipts import Evidence
 from synnq_assets_tests.release.release_folder import (
     SmallRelease,
     build_small_release,
@@ -172,9 +174,38 @@ def test_a_round_without_evaluation_is_not_released(parts: Parts, tmp_path: Path
     assert_refused(inputs, parts[1], tmp_path / "out", "r0003 has no evaluation")
 
 
-def test_an_invalid_audit_root_is_a_release_error(parts: Parts, tmp_path: Path):
-    inputs = dataclasses.replace(parts[0], audit_root="not hex")
-    assert_refused(inputs, parts[1], tmp_path / "out", "audit_root")
+@pytest.mark.parametrize(
+    ("act", "changes", "says"),
+    [
+        ("evaluation_report", {"decision": "rolled_back"}, "not about the promotion of r0003"),
+        ("evaluation_report", {"sha256": "0" * 64}, "not about the promotion of r0003"),
+        ("global_checkpoint", {}, "not about the promotion of r0003"),
+    ],
+)
+def test_a_promotion_that_the_log_does_not_show_is_refused(
+    tmp_path: Path, act: str, changes: dict[str, str], says: str
+):
+    root, key = SigningKey.generate(), SigningKey.generate()
+    inputs = make_inputs(tmp_path / "inputs", root, key)
+    evaluation = inputs.evaluations[-1]
+    keys = LogKeys.generate("synnq-smoke")
+    log = AuditLog(tmp_path / "audit.sqlite", keys)
+    with log.act(act, "r0003", actor="coordinator") as deed:
+        told = {"sha256": evaluation.digest(), "decision": "promoted", **changes}
+        deed.details.update(told)
+    grants = (
+        inputs.grants[0],
+        sign_grant(root, keys.ed25519, role="log", identity="log"),
+        sign_grant(root, keys.ml_dsa_44, role="log", identity="log-ml-dsa-44"),
+    )
+    inputs = dataclasses.replace(inputs, grants=grants, promotion=log.evidence(deed.position or 0))
+    assert_refused(inputs, key, tmp_path / "out", says)
+
+
+def test_what_is_no_receipt_is_a_release_error(parts: Parts, tmp_path: Path):
+    damaged = Evidence(parts[0].promotion.entry, b"not a receipt")
+    inputs = dataclasses.replace(parts[0], promotion=damaged)
+    assert_refused(inputs, parts[1], tmp_path / "out", "not a receipt")
 
 
 @pytest.mark.parametrize("name", ["../up.png", "a/b.png", "Rounds.png", "rounds.svg", ""])

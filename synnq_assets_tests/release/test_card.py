@@ -218,7 +218,7 @@ def test_each_item_of_the_documentation_says_who_may_read_it(small: SmallRelease
     assert all(item["audiences"] for item in items)
     by_name = {item["item"]: item for item in items}
     assert by_name["Total model size"]["value"] == 125_248
-    assert by_name["Model authenticity"]["value"]["audit_size"] == 42
+    assert by_name["Model authenticity"]["value"]["audit_size"] == 4
     assert "downstream-providers" not in by_name["Amount of computation, in FLOP"]["audiences"]
     missing = [item["item"] for item in items if item["value"] is None]
     assert [entry.split(": ")[1] for entry in form["to_complete"]] == missing

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from synnq_assets.errors import AuditError
+from synnq_assets.errors import AuditError, TrustError
 from synnq_assets.trust.audit.notes import (
     ED25519,
     TIMED_ML_DSA_44,
@@ -21,7 +21,8 @@ from synnq_assets.trust.audit.notes import (
     render_note,
 )
 from synnq_assets.trust.keyfiles import KeyFile
-from synnq_assets.trust.keys import SigningKey
+from synnq_assets.trust.keyring import Keyring
+from synnq_assets.trust.keys import SigningKey, parse_public_key
 from synnq_assets.trust.wrapping import KeyWrapper
 
 __all__ = ["Head", "LogKeys", "LogVerifier", "build_origin"]
@@ -41,6 +42,23 @@ class LogVerifier:
     origin: str
     ed25519: str  # <algorithm>:<base64>
     ml_dsa_44: str
+
+    @classmethod
+    def from_keyring(cls, federation: str, keyring: Keyring) -> "LogVerifier":
+        """Return the keys that the coordinator granted in the role "log".
+
+        Raises:
+            TrustError: one of the two is not on the keyring.
+        """
+        held = {
+            parse_public_key(entry.public_key).algorithm.name: entry.public_key
+            for entry in keyring.entries.values()
+            if entry.role == "log"
+        }
+        try:
+            return cls(build_origin(federation), held["ed25519"], held["ml-dsa-44"])
+        except KeyError as error:
+            raise TrustError(f"no {error} key of the audit log was granted") from error
 
     @property
     def verifiers(self) -> tuple[NoteVerifier, NoteVerifier]:

@@ -15,7 +15,7 @@ from synnq_assets.trust.audit.entries import AuditEntry, build_entry, render_ent
 from synnq_assets.trust.audit.fsck import verify_log
 from synnq_assets.trust.audit.heads import Head, LogKeys, LogVerifier
 from synnq_assets.trust.audit.notes import NoteVerifier, open_note, parse_note
-from synnq_assets.trust.audit.receipts import render_proof
+from synnq_assets.trust.audit.receipts import Evidence, render_proof
 from synnq_assets.trust.audit.sqlite import SqliteDatabase
 from synnq_assets.trust.merkle import (
     Frontier,
@@ -204,6 +204,16 @@ class AuditLog:
         head, _ = parse_note(note)
         path = self.prove_inclusion(position, head.size)
         return render_proof(position, [bytes.fromhex(item) for item in path], note)
+
+    def evidence(self, position: int) -> Evidence:
+        """Return an entry's bytes with their receipt.
+
+        Raises:
+            AuditError: there is no such entry.
+        """
+        receipt = self.receipt(position)
+        rows = self.database.query("SELECT body FROM entry WHERE position = ?", (position,))
+        return Evidence(bytes(rows[0][0]), receipt)
 
     def prove_inclusion(self, position: int, size: int) -> list[str]:
         """Return the audit path (hex) of an entry in the tree of `size` entries."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from synnq_assets.errors import AuditError, TrustError
 from synnq_assets.trust.audit.heads import Head, LogVerifier
+from synnq_assets.trust.audit.notes import parse_note
 from synnq_assets.trust.keys import decode_base64, encode_base64
 from synnq_assets.trust.merkle import hash_leaf, is_included
 
@@ -49,6 +50,23 @@ def parse_proof(data: bytes) -> Receipt:
     except (UnicodeDecodeError, IndexError, TrustError) as error:
         raise AuditError(f"not a receipt in the form of a tlog-proof: {error}") from error
     return Receipt(int(number), path, note)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """An entry's bytes as logged, and the receipt for them: all that a third party needs."""
+
+    entry: bytes
+    receipt: bytes
+
+    @property
+    def head(self) -> Head:
+        """The head in the receipt; not verified.
+
+        Raises:
+            AuditError: not a receipt.
+        """
+        return parse_note(parse_proof(self.receipt).note)[0]
 
 
 def verify_receipt(data: bytes, entry: bytes, verifier: LogVerifier) -> Head:
