@@ -33,11 +33,13 @@ def enrol(home, tmp_path, node_id, **changes):
     """Create a node in a folder of its own, and enrol it."""
     folder = tmp_path / node_id
     (tmp_path / "terms.txt").write_text("terms")
+    (tmp_path / "root.json").write_bytes(home.store.get_bytes("registry/metadata/1.root.json"))
     arguments = {
         "--node-id": node_id,
         "--federation": "synnq-smoke",
         "--organisation": "A",
         "--coordinator-key": home.coordinator.public_key,
+        "--root": tmp_path / "root.json",
         "--profile": write_profile(tmp_path / "profile.yaml", **changes),
         "--terms": tmp_path / "terms.txt",
     }
@@ -68,12 +70,14 @@ def test_a_node_that_has_cooled_takes_part_again(home, tmp_path):
     assert done.output == "site-a has a new profile\n"
     after = Registry(open_home(home.path).ledger).get("site-a")
     assert find_obstacle(after.profile, recipe, count_weights(recipe)) is None
-    assert after == before.model_copy(update={"profile": after.profile})
+    changes = {"profile": after.profile, "audit_index": after.audit_index}
+    assert after == before.model_copy(update=changes)
+    assert after.audit_index > before.audit_index
     assert len(list(home.store.iter_keys("registry/nodes/site-a"))) == 2
     (received,) = home.store.iter_keys("registry/profiles/site-a")
     assert home.store.get_bytes(received) == (folder / "profile.json").read_bytes()
-    phases = [(e.phase, e.subject) for _, e in home.audit.iter_entries()][-2:]
-    assert phases == [("intent", "site-a"), ("result", "site-a")]
+    acts = [(e.phase, e.action) for _, e in home.audit.iter_entries()][-2:]
+    assert acts == [("intent", "update_node_profile"), ("result", "update_node_profile")]
 
 
 def test_a_profile_that_another_node_signed_is_refused(home, tmp_path):
