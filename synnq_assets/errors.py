@@ -3,10 +3,13 @@
     SynnqError
     ├── SettingsError            a profile, recipe or environment value is missing or wrong
     ├── RecordError              bytes that cross a boundary are not the record they claim to be
+    │   └── PrivacyError         something that may not leave a node was about to, or did
     ├── TrustError
     │   ├── SignatureError       no valid signature by a key that may sign this record
     │   ├── SealError            a sealed shard does not open: wrong key, damaged, or truncated
     │   ├── KeyProtectionError   a key at rest does not open, or cannot be protected
+    │   ├── RegistryError        the registry's metadata cannot be believed, or cannot be signed
+    │   │   └── StaleRegistryError  it expired, or is older than what was believed before
     │   └── AuditError           the audit log is not what it was
     ├── StorageError
     │   ├── ObjectNotFoundError  nothing is stored under this key
@@ -47,6 +50,10 @@ class RecordError(SynnqError):
     """Foreign bytes do not parse as the record that was expected."""
 
 
+class PrivacyError(RecordError):
+    """Something that is no registered figure, id or code; the message never repeats it."""
+
+
 class TrustError(SynnqError):
     """A claim cannot be trusted."""
 
@@ -61,6 +68,14 @@ class SealError(TrustError):
 
 class KeyProtectionError(TrustError):
     """A key at rest does not open, or cannot be protected; nothing of it was released."""
+
+
+class RegistryError(TrustError):
+    """The registry's metadata cannot be believed, or cannot be signed with these keys."""
+
+
+class StaleRegistryError(RegistryError):
+    """The registry's metadata expired, or is older than what was believed before."""
 
 
 class AuditError(TrustError):

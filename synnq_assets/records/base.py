@@ -140,5 +140,7 @@ class Record(BaseModel):
             return cls.model_validate_json(json.dumps(value))
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "(top level)"
+            # A key that the record does not have is text of whoever wrote it.
+            own = first["loc"][:-1] if first["type"] == "extra_forbidden" else first["loc"]
+            where = ".".join(str(part) for part in own) or "(top level)"
             raise RecordError(f"not a {cls.__name__}: {where}: {first['msg']}") from error

@@ -1,13 +1,31 @@
 """What a compute backend is asked to run, and what it says about it."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+)
 
 from synnq_assets.records.base import Record, UtcTime
 from synnq_assets.records.identifiers import AssignmentId, NodeId
 
 JobState = Literal["pending", "running", "succeeded", "failed", "cancelled", "lost", "unknown"]
+Phase = Literal[
+    "verifying",
+    "opening",
+    "building",
+    "training",
+    "checkpointed",  # it was asked to stop, and is to be started again
+    "writing",
+    "done",
+    "failed",
+]
+# An error's class and the place it came from (privacy/failures.py); never its text.
+FailureCode = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]{2,39}@[0-9a-f]{12}$")]
 TERMINAL_STATES: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "lost"})
 
 
@@ -56,15 +74,15 @@ class JobStatus(Record):
 
 
 class Progress(Record):
-    """The payload's own report, for people and for the lease."""
+    """The payload's own report, for people and for the lease: ids, enums and finite figures."""
 
     kind: ClassVar[str] = "progress"
 
     assignment_id: AssignmentId
-    phase: Literal["verifying", "opening", "training", "writing", "done", "failed"]
+    phase: Phase
     step: NonNegativeInt
     num_steps: NonNegativeInt
-    loss: float | None
+    loss: NonNegativeFloat | None  # over at least `privacy.min_loss_sequences` sequences
     tokens_per_second: PositiveFloat | None
-    message: str
+    failure: FailureCode | None
     reported_at: UtcTime

@@ -185,6 +185,14 @@ class IntakeSettings(SettingsModel):
     probe_tokens: PositiveInt = 8_192
 
 
+class PrivacySettings(SettingsModel):
+    """How little of a node's work is told, and for how long a node keeps one pseudonym."""
+
+    # A loss or gradient norm leaves a node as an aggregate over at least so many sequences.
+    min_loss_sequences: PositiveInt = 1000
+    pseudonym_epoch_days: PositiveInt = 90  # a key of the audit log's pseudonyms serves so long
+
+
 class AggregationSettings(SettingsModel):
     """How accepted updates become the next checkpoint."""
 
@@ -242,6 +250,7 @@ class Recipe(SettingsModel):
     rounds: RoundSettings
     allocation: AllocationSettings = AllocationSettings()
     intake: IntakeSettings = IntakeSettings()
+    privacy: PrivacySettings = PrivacySettings()
     aggregation: AggregationSettings = AggregationSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     release: ReleaseSettings
@@ -258,5 +267,12 @@ class Recipe(SettingsModel):
                 f"training.report_every_seconds {self.training.report_every_seconds:g} is not "
                 f"below rounds.lease_seconds {self.rounds.lease_seconds}: every node would count "
                 "as lost between two reports"
+            )
+        num_sequences = self.shards.target_tokens // self.training.sequence_tokens
+        if self.privacy.min_loss_sequences > num_sequences:
+            raise ValueError(
+                f"privacy.min_loss_sequences {self.privacy.min_loss_sequences} is more than a "
+                f"shard's {num_sequences} sequences: no node could report a loss; lower it, or "
+                "raise shards.target_tokens"
             )
         return self

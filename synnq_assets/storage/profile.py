@@ -50,24 +50,25 @@ class TensorInfo:
         return int(np.prod(self.shape, dtype=np.int64)) if self.shape else 1
 
 
-def _parse_entry(path: Path, name: str, entry: object) -> TensorInfo:
+def _parse_entry(where: str, name: str, entry: object) -> TensorInfo:
+    # A message says which entry, by number: its name is text of whoever wrote the file.
     if not _NAME.fullmatch(name):
-        raise TensorFileError(f"{path.name}: tensor name {name[:60]!r} is not allowed")
+        raise TensorFileError(f"{where}: its name is not allowed")
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise TensorFileError(f"{path.name}: {name}: entry must hold dtype, shape, data_offsets")
+        raise TensorFileError(f"{where}: entry must hold dtype, shape, data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise TensorFileError(f"{path.name}: {name}: dtype {str(dtype)[:20]!r} is not allowed")
+        raise TensorFileError(f"{where}: its dtype is not allowed")
     are_lists = isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2
     numbers = [*shape, *offsets] if are_lists else [None]
     if not all(type(n) is int and 0 <= n < 2**48 for n in numbers):
-        raise TensorFileError(f"{path.name}: {name}: shape or offsets are not small integers")
+        raise TensorFileError(f"{where}: shape or offsets are not small integers")
     info = TensorInfo(name, dtype, tuple(shape), offsets[0], offsets[1])
     num_elements = 1
     for size in shape:
         num_elements *= size
     if info.end - info.begin != num_elements * DTYPES[dtype].itemsize or num_elements == 0:
-        raise TensorFileError(f"{path.name}: {name}: byte range does not fit dtype and shape")
+        raise TensorFileError(f"{where}: byte range does not fit dtype and shape")
     return info
 
 
@@ -86,12 +87,15 @@ def parse_header(path: Path, raw: bytes) -> tuple[dict[str, TensorInfo], dict[st
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise TensorFileError(f"{path.name}: __metadata__ must map text to text")
-    entries = [_parse_entry(path, name, entry) for name, entry in header.items()]
+    entries = [
+        _parse_entry(f"{path.name}: tensor {number}", name, entry)
+        for number, (name, entry) in enumerate(header.items())
+    ]
     tensors: dict[str, TensorInfo] = {}
     position = 0
     for info in sorted(entries, key=lambda info: info.begin):
         if info.begin != position:
-            raise TensorFileError(f"{path.name}: {info.name}: data overlaps or has a hole")
+            raise TensorFileError(f"{path.name}: data overlap or have a hole at byte {position}")
         position = info.end
         tensors[info.name] = info
     if not tensors:

@@ -71,7 +71,7 @@ def test_a_record_reads_back_with_the_same_digest():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"extra": 1}, "extra: Extra inputs"),
+        ({"extra": 1}, "Extra inputs"),
         ({"memory_gib": "4"}, "memory_gib"),
         ({"num_hosts": True}, "num_hosts"),
         ({"num_hosts": 1.5}, "num_hosts"),

@@ -35,6 +35,7 @@ class KeyWrapper(ABC):
     """One way to keep keys at rest: private keys of any length, and 32-byte data keys."""
 
     name: ClassVar[str]
+    can_destroy: ClassVar[bool] = True
 
     @classmethod
     @abstractmethod

@@ -42,6 +42,7 @@ class PassphraseWrapper(KeyWrapper):
     """Wraps under a passphrase. All that one instance wraps shares a salt, so derives once."""
 
     name: ClassVar[str] = "passphrase"
+    can_destroy: ClassVar[bool] = False
 
     passphrases: tuple[SecretStr, ...]  # the first wraps; the others, former ones, still unwrap
     salt: bytes = field(default_factory=_new_salt)
