@@ -1,6 +1,8 @@
 """The command tree. Each command imports what it needs when it runs."""
 
+import re
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -9,7 +11,7 @@ from rich.markup import escape
 from synnq_assets import __version__
 from synnq_assets.cli import audit, campaign, gateway, keys, nodes, releases
 from synnq_assets.cli.demo.command import demo
-from synnq_assets.errors import SynnqError
+from synnq_assets.errors import RecordError, SynnqError
 
 USAGE_EXIT_CODE = 2
 INTERRUPTED_EXIT_CODE = 130
@@ -43,6 +45,21 @@ app.command("serve")(releases.serve)
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
+
+
+@app.command("explain")
+def explain(
+    code: Annotated[str, typer.Argument(help="Such as OrderError@1f0c9b2ad3e4.")],
+) -> None:
+    """Say where in the program a failure came from, by its code."""
+    from synnq_assets.privacy.failures import FAILURE_CODE, explain_place
+
+    if not re.fullmatch(FAILURE_CODE, code):
+        raise RecordError("a failure's code is the error's class, @ and 12 hexadecimal digits")
+    kind, _, place = code.partition("@")
+    found = explain_place(place)
+    where = " or ".join(found) if found else "a place that this version does not have"
+    typer.echo(f"{kind} in {where}; the sentence is in the node's own log folder")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 """Commands about the audit log: look at it, verify it, hand it to others."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +22,16 @@ def show(
     home: HomeOption = DEFAULT_HOME,
     last: Annotated[int, typer.Option(help="How many entries, from the end; 0 for all.")] = 40,
     action: Annotated[str, typer.Option(help="Only entries about this act.")] = "",
+    names: Annotated[
+        bool, typer.Option("--names", help="Nodes by name, where their epoch's key still exists.")
+    ] = False,
 ) -> None:
-    """Show entries of the audit log."""
+    """Show entries of the audit log; nodes are pseudonyms in it."""
+    opened = open_home(home)
+    tell: Callable[[str], str] = opened.concealer.reveal if names else str
     entries = [
         (position, entry)
-        for position, entry in open_home(home).audit.iter_entries()
+        for position, entry in opened.audit.iter_entries()
         if not action or entry.action == action
     ]
     table = Table()
@@ -38,12 +44,49 @@ def show(
             f"{entry.logged_at:%H:%M:%S}",
             entry.phase,
             entry.action,
-            entry.subject,
-            entry.actor,
+            tell(entry.subject),
+            tell(entry.actor),
             "" if entry.intent is None else str(entry.intent),
-            details[:160],
+            tell(details)[:160],
         )
     Console().print(table)
+
+
+@app.command("epochs")
+def epochs(home: HomeOption = DEFAULT_HOME) -> None:
+    """List the epochs of the log's pseudonyms: whether their key still exists."""
+    table = Table()
+    for column in ("epoch", "begins", "ends", "key", "protection"):
+        table.add_column(column)
+    for epoch in reversed(open_home(home).concealer.epochs):
+        state = "destroyed" if epoch.secret is None else "held"
+        days = (f"{epoch.begins_at:%Y-%m-%d}", f"{epoch.ends_at:%Y-%m-%d}")
+        table.add_row(epoch.name, *days, state, epoch.wrapper or "none")
+    Console().print(table)
+
+
+@app.command("forget")
+def forget(
+    epoch: Annotated[str, typer.Argument(help="Its number in `synnq audit epochs`.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Destroy the key of an epoch's pseudonyms: nobody can turn them back from then on."""
+    opened = open_home(home)
+    with opened.audit.act("forget_pseudonyms", epoch, actor="coordinator"):
+        opened.concealer.forget(epoch)
+    typer.echo(f"the key of epoch {epoch} is destroyed here; backups of it have to be, too")
+
+
+@app.command("erase")
+def erase(
+    commitment: Annotated[str, typer.Argument(help="As it stands in an entry: c-…")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Erase the salt of a commitment: nobody can check a guess against it from then on."""
+    opened = open_home(home)
+    with opened.audit.act("erase_salt", commitment, actor="coordinator"):
+        opened.concealer.erase(commitment)
+    typer.echo(f"{commitment} can no longer be checked; backups of its salt have to go, too")
 
 
 @app.command("verify")

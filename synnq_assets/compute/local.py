@@ -16,6 +16,7 @@ from typing import ClassVar
 from synnq_assets.compute.attempts import Attempt, end_attempts, find_last_attempt
 from synnq_assets.compute.base import ComputeBackend
 from synnq_assets.errors import ComputeError, SynnqError
+from synnq_assets.privacy import find_failure_code
 from synnq_assets.records.base import now_at
 from synnq_assets.records.jobs import TERMINAL_STATES, JobHandle, JobSpec, JobState, JobStatus
 from synnq_assets.storage.files import write_atomically
@@ -28,6 +29,7 @@ CHECKPOINTED_EXIT_CODE = 75  # EX_TEMPFAIL: the payload saved its state and may 
 OVERRUN_EXIT_CODES = (124, 137)  # of timeout(1): ended, or killed, at the time limit
 SLACK_SECONDS = 5.0  # between what timeout(1) and the files say about a job's start
 MAX_ATTEMPTS = 10
+LAST_BYTES = 4096  # of what a job printed
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class LocalBackend(ComputeBackend):
                 job_id=handle.job_id,
                 state="unknown",
                 exit_code=None,
-                reason=f"cannot tell from {handle.job_dir}: {error}"[:500],
+                reason=f"cannot tell from its folder: {type(error).__name__}",
                 observed_at=now_at(),
             )
 
@@ -146,9 +148,8 @@ def _look(handle: JobHandle, attempt: Attempt | None) -> _Seen:
 def _describe_exit(attempt: Attempt, code: int, seconds: float) -> _Seen:
     if code == 0:
         return _Seen("succeeded", exit_code=0)
-    log = attempt.folder / "stderr.log"
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    reason = f"exit code {code}: {lines[-1][:300] if lines else 'no message'}"
+    # What the job printed stays in its folder, but for the code that the payload ends with.
+    reason = f"exit code {code}: {_read_failure(attempt) or 'no code; see its own log'}"
     if code in {128 + number for number in signal.Signals}:
         reason = f"ended by {signal.Signals(code - 128).name}"
     if code in OVERRUN_EXIT_CODES:
@@ -156,6 +157,15 @@ def _describe_exit(attempt: Attempt, code: int, seconds: float) -> _Seen:
         if seconds + SLACK_SECONDS >= spec.walltime_seconds:
             reason = f"it ran past its time limit of {spec.walltime_seconds} s"
     return _describe_end(attempt, _Seen("failed", reason, code))
+
+
+def _read_failure(attempt: Attempt) -> str | None:
+    log = attempt.folder / "stderr.log"
+    if not log.exists():
+        return None
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LAST_BYTES))
+        return find_failure_code(file.read(LAST_BYTES).decode("ascii", "replace"))
 
 
 def _describe_end(attempt: Attempt, seen: _Seen) -> _Seen:

@@ -21,7 +21,7 @@ from synnq_assets.records.base import canonical_json
 from synnq_assets.records.identifiers import parse_assignment_id, parse_round_key
 from synnq_assets.settings.recipe import IntakeSettings
 from synnq_assets.storage.files import describe_file, hash_file, open_atomically
-from synnq_assets.storage.objects import ObjectStore, check_key
+from synnq_assets.storage.objects import ObjectStore
 
 SUBMISSION_FILE = "submission.json"
 UPDATE_FILE = "update.safetensors"
@@ -31,7 +31,7 @@ ARRIVAL_FILE = "arrival.json"
 EXPECTED_FILES = (SUBMISSION_FILE, UPDATE_FILE, LOG_FILE, DIAGNOSTICS_FILE)
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_TABLE_BYTES = 64 << 20
-MAX_LISTED = 16
+OTHERS = "(others)"
 MAX_SCANNED = 10_000  # names of an outbox that are looked at
 COPY_BLOCK_BYTES = 1 << 20
 
@@ -101,24 +101,17 @@ def _copy_regular(source: Path, target: Path, limit: int) -> str | None:
 
 
 def _list_strangers(source: Path) -> dict[str, str]:
-    """Return what else lies in an outbox: a few names, and how many more of those looked at."""
+    """Return what else lies in an outbox: how many, since a name is text of the node's."""
     try:
         with os.scandir(source) as entries:
             names = [entry.name for entry in islice(entries, MAX_SCANNED)]
     except OSError as error:
         raise SubmissionError(f"cannot list outbox {source}: {error.strerror}") from error
-    strangers = sorted(name for name in names if name not in EXPECTED_FILES)
-    found: dict[str, str] = {}
-    for number, name in enumerate(strangers[:MAX_LISTED]):
-        try:
-            shown = check_key(name)
-        except StorageError:
-            shown = f"(name {number} is not shown)"
-        found[shown] = "is not part of a submission"
-    if num_others := len(strangers) - len(strangers[:MAX_LISTED]):
-        at_least = "at least " if len(names) == MAX_SCANNED else ""
-        found["(others)"] = f"{at_least}{num_others} more that are not part of a submission"
-    return found
+    num_strangers = sum(name not in EXPECTED_FILES for name in names)
+    if not num_strangers:
+        return {}
+    at_least = "at least " if len(names) == MAX_SCANNED else ""
+    return {OTHERS: f"{at_least}{num_strangers} that are not part of a submission"}
 
 
 def receive_submission(

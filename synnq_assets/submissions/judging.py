@@ -7,6 +7,7 @@ its score is the probe's.
 from collections import Counter
 
 from synnq_assets.errors import RecordError, SubmissionError, TensorFileError, TrustError
+from synnq_assets.privacy import build_failure_code, find_tripwire
 from synnq_assets.records.base import now_at
 from synnq_assets.records.submissions import CheckResult, Figure, Verdict
 from synnq_assets.submissions.checks import CHECKS, Check
@@ -55,6 +56,7 @@ def judge_submission(intake: Intake) -> Verdict:
         cell_tokens=dict(cell_tokens),
         checks=tuple(results.values()),
         decided_at=now_at(),
+        audit_index=intake.audit_index,
     )
 
 
@@ -66,29 +68,36 @@ def _run(check: Check, case: Case, earlier: dict[str, CheckResult]) -> CheckResu
     try:
         outcome = check.examine(case)
     except (RecordError, TrustError, TensorFileError) as error:
-        problem = _one_line(str(error))
+        problem = _withhold(_one_line(str(error)))
         return CheckResult(name=check.name, passed=False, reason=problem, figures={})
     except SubmissionError:
         raise
     except Exception as error:
+        # Neither its text nor its cause: both may quote what the node sent.
         raise SubmissionError(
             f"check {check.name} could not work on {case.intake.order.assignment_id}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+            f"{build_failure_code(error)}; judge it by hand to see more"
+        ) from None
     return CheckResult(
         name=check.name,
         passed=outcome.problem is None,
-        reason="ok" if outcome.problem is None else _one_line(outcome.problem),
+        reason="ok" if outcome.problem is None else _withhold(_one_line(outcome.problem)),
         figures={name: _tame(value) for name, value in outcome.figures.items()},
     )
 
 
 def _one_line(text: str) -> str:
-    """Return printable text of bounded length; it may quote what a stranger wrote."""
+    """Return printable text of bounded length."""
     printable = "".join(char if char.isprintable() else "?" for char in text)
     if len(printable) > MAX_REASON_CHARACTERS:
         return printable[: MAX_REASON_CHARACTERS - 1] + "…"
     return printable
+
+
+def _withhold(reason: str) -> str:
+    """Return a reason; the sentences of the checks quote nothing, and this is behind them."""
+    kind = find_tripwire(reason)
+    return reason if kind is None else f"withheld: what is wrong looks like a {kind}"
 
 
 def _tame(value: Figure) -> Figure:

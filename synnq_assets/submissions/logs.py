@@ -1,10 +1,12 @@
-"""Training log and diagnostics, read as figures only.
+"""Training log and diagnostics, read as registered figures only.
 
-No column may hold text, except the shard id: a log is no channel for a node's data. Limits on
-rows hold before anything is decoded, since a small Parquet file can declare a large table.
+No column may hold text, and none may have a name that is not registered: a log is no channel for a
+node's data. What is refused is told by its kind, never by what it said. Limits on rows hold before
+anything is decoded, since a small Parquet file can declare a large table.
 Source of the format: Apache Parquet, through pyarrow.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,29 +16,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synnq_assets.errors import RecordError
+from synnq_assets.errors import PrivacyError, RecordError
+from synnq_assets.privacy import DIAGNOSTICS, TRAINING_LOG, Figure
 
 MAX_ROWS = 2_000_000
 MAX_FIGURE = 1e15  # beyond a petabyte in bytes; keeps sums finite and integers exact
 MAX_THRIFT_BYTES = 1 << 20
 MAX_THRIFT_ITEMS = 1 << 16
-LOG_COLUMNS = {
-    "step": "integer",
-    "epoch": "integer",
-    "shard_id": "text",
-    "tokens": "integer",
-    "loss": "floating",
-    "gradient_norm": "floating",
-    "learning_rate": "floating",
-    "tokens_per_second": "floating",
-}
-DIAGNOSTICS_COLUMNS = {
-    "seconds": "floating",
-    "cpu_percent": "floating",
-    "memory_bytes": "integer",
-    "gpu_percent": "floating",
-    "gpu_watts": "floating",
-}
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -44,17 +30,17 @@ Int64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """One row per optimizer step. Losses in nats per token."""
+    """One row per window of steps. Losses in nats per token; NaN where none is told."""
 
     step: Int64
+    num_steps: Int64
     epoch: Int64
+    shard: Int64  # place in the order's list
     tokens: Int64
     loss: Float64
     gradient_norm: Float64
     learning_rate: Float64
     tokens_per_second: Float64
-    shard: Int64  # index into shard_ids
-    shard_ids: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.step)
@@ -70,98 +56,108 @@ def _describe_type(kind: Any) -> str:
     return "text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else "other"
 
 
-def _verify_columns(name: str, schema: Any, columns: dict[str, str]) -> None:
+def _verify_columns(name: str, schema: Any, registered: Mapping[str, Figure]) -> None:
     found = {field.name: _describe_type(field.type) for field in schema}
     if len(found) != len(schema):
         raise RecordError(f"{name}: a column name is repeated")
-    for column in sorted(found.keys() | columns.keys()):
-        if column not in columns:
-            kind = found[column]
-            raise RecordError(f"{name}: unexpected {kind} column {column[:40]!r}")
+    for kind in (kind for column, kind in found.items() if column not in registered):
+        raise PrivacyError(f"{name}: a {kind} column that is not registered")
+    for column, figure in registered.items():
         if column not in found:
             raise RecordError(f"{name}: column {column} is missing")
-        if found[column] != columns[column]:
-            raise RecordError(
-                f"{name}: column {column} is {found[column]}, expected {columns[column]}"
+        if found[column] != figure.kind:
+            raise PrivacyError(
+                f"{name}: column {column} is {found[column]}, expected {figure.kind}"
             )
 
 
-def _read_table(path: Path, columns: dict[str, str]) -> Any:
-    text_columns = [column for column, kind in columns.items() if kind == "text"]
+def _open(path: Path) -> Any:
+    return pq.ParquetFile(
+        path,
+        thrift_string_size_limit=MAX_THRIFT_BYTES,
+        thrift_container_size_limit=MAX_THRIFT_ITEMS,
+    )
+
+
+def _read_table(path: Path, registered: Mapping[str, Figure]) -> Any:
     try:
-        with pq.ParquetFile(
-            path,
-            read_dictionary=text_columns,
-            thrift_string_size_limit=MAX_THRIFT_BYTES,
-            thrift_container_size_limit=MAX_THRIFT_ITEMS,
-        ) as file:
+        with _open(path) as file:
             if not 1 <= file.metadata.num_rows <= MAX_ROWS:
                 raise RecordError(
                     f"{path.name}: {file.metadata.num_rows} rows; 1 to {MAX_ROWS} are read"
                 )
-            _verify_columns(path.name, file.schema_arrow, columns)
-            return file.read(columns=list(columns), use_threads=False)
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise RecordError(f"{path.name} is not readable Parquet: {str(error)[:200]}") from error
+            _verify_columns(path.name, file.schema_arrow, registered)
+            return file.read(columns=list(registered), use_threads=False)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError):
+        raise RecordError(f"{path.name} is not readable Parquet") from None
 
 
 def _read_figures(
-    name: str, table: Any, columns: dict[str, str], *, may_lack: frozenset[str]
+    name: str, table: Any, registered: Mapping[str, Figure]
 ) -> dict[str, npt.NDArray[Any]]:
+    """Return every column; a figure that may be missing, and is, is NaN in float64."""
     figures: dict[str, npt.NDArray[Any]] = {}
-    for column, kind in columns.items():
-        if kind == "text":
-            continue
-        values = table.column(column).drop_null() if column in may_lack else table.column(column)
-        if values.null_count:
+    for column, figure in registered.items():
+        values = table.column(column)
+        told = values.drop_null()
+        if len(told) < len(values) and not figure.is_optional:
             raise RecordError(f"{name}: column {column} has gaps")
-        dtype = pa.int64() if kind == "integer" else pa.float64()
+        dtype = pa.int64() if figure.kind == "integer" else pa.float64()
         try:
-            figures[column] = values.cast(dtype).to_numpy()
-        except (pa.ArrowException, ValueError) as error:
-            raise RecordError(f"{name}: column {column}: {str(error)[:200]}") from error
-        if not np.isfinite(figures[column]).all():
-            raise RecordError(f"{name}: column {column} holds NaN or infinity")
-        if (figures[column] < 0).any():
-            raise RecordError(f"{name}: column {column} holds a negative figure")
-        if (figures[column] > MAX_FIGURE).any():
-            raise RecordError(f"{name}: column {column} holds a figure above {MAX_FIGURE:.0e}")
+            checked, whole = told.cast(dtype).to_numpy(), values.cast(dtype)
+        except (pa.ArrowException, ValueError):
+            raise RecordError(f"{name}: column {column} does not fit its type") from None
+        _verify_figures(f"{name}: column {column}", checked, figure)
+        is_whole = len(told) == len(values)
+        figures[column] = checked if is_whole else whole.cast(pa.float64()).to_numpy()
     return figures
+
+
+def _verify_figures(where: str, values: npt.NDArray[Any], figure: Figure) -> None:
+    if not np.isfinite(values).all():
+        raise RecordError(f"{where} holds NaN or infinity")
+    if (values < 0).any():
+        raise RecordError(f"{where} holds a negative figure")
+    if (values > MAX_FIGURE).any():
+        raise RecordError(f"{where} holds a figure above {MAX_FIGURE:.0e}")
+    if figure.step and (np.mod(values, figure.step) != 0).any():
+        raise PrivacyError(f"{where} is finer than steps of {figure.step:g}")
 
 
 def read_training_log(path: Path) -> TrainingLog:
     """Read the training log of a submission.
 
     Raises:
-        RecordError: not Parquet, other columns than expected, gaps, NaN, infinity, negative
-            figures, or too many rows.
+        PrivacyError: a column that is not registered, or not of its type.
+        RecordError: not Parquet, gaps, NaN, infinity, negative figures, or too many rows.
     """
-    table = _read_table(path, LOG_COLUMNS)
-    figures = _read_figures(path.name, table, LOG_COLUMNS, may_lack=frozenset())
-    shard, shard_ids = _read_shards(path.name, table.column("shard_id"))
-    return TrainingLog(**figures, shard=shard, shard_ids=shard_ids)
-
-
-def _read_shards(name: str, column: Any) -> tuple[Int64, tuple[str, ...]]:
-    """Return (index of each row, the texts); no text is repeated in memory."""
-    if column.null_count:
-        raise RecordError(f"{name}: column shard_id has gaps")
-    try:
-        if not pa.types.is_dictionary(column.type):
-            column = column.dictionary_encode()
-        chunks = column.unify_dictionaries().chunks
-        rows = np.concatenate([chunk.indices.to_numpy() for chunk in chunks]).astype(np.int64)
-        return rows, tuple(chunks[0].dictionary.to_pylist())
-    except (pa.ArrowException, ValueError) as error:
-        raise RecordError(f"{name}: column shard_id is not readable text") from error
+    return TrainingLog(**_read_figures(path.name, _read_table(path, TRAINING_LOG), TRAINING_LOG))
 
 
 def read_diagnostics(path: Path) -> dict[str, Float64]:
-    """Read the diagnostics of a submission: column -> samples; unavailable samples are left out.
+    """Read the diagnostics of a submission: column -> samples, NaN where there was none to take.
 
     Raises:
-        RecordError: as `read_training_log`.
+        PrivacyError, RecordError: as `read_training_log`.
     """
-    table = _read_table(path, DIAGNOSTICS_COLUMNS)
-    may_lack = frozenset({"cpu_percent", "gpu_percent", "gpu_watts", "memory_bytes"})
-    return _read_figures(path.name, table, DIAGNOSTICS_COLUMNS, may_lack=may_lack)
+    return _read_figures(path.name, _read_table(path, DIAGNOSTICS), DIAGNOSTICS)
+
+
+def iter_texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (what it is, text) for all that a Parquet file says beside its figures.
+
+    Raises:
+        RecordError: not Parquet.
+    """
+    try:
+        with _open(path) as file:
+            schema, metadata = file.schema_arrow, file.metadata
+            yield "writer", metadata.created_by or ""
+            notes = [metadata.metadata or {}, schema.metadata or {}]
+            notes += [field.metadata or {} for field in schema]
+            for note in notes:
+                for key, value in note.items():
+                    if not key.startswith(b"PARQUET:"):  # pyarrow's own, made when it reads
+                        yield "note", (key + b"=" + value).decode("utf-8", "replace")
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError):
+        raise RecordError(f"{path.name} is not readable Parquet") from None

@@ -3,10 +3,12 @@
 torchrun takes `--node` for one of its own options. Under it, set SYNNQ_NODE, or put `--` before the
 module: `torchrun --nproc-per-node=8 -m -- synnq_assets.training ORDER.json --node NODE.yaml`.
 
-Exit codes: 0 the submission is complete; 2 an operator can mend it, one sentence on stderr says
-how; 75 checkpointed after SIGTERM or SIGUSR1, requeue the job (EX_TEMPFAIL of sysexits.h); 1 a
-fault of the payload, with its traceback. torchrun ends with exit codes of its own; there,
-the progress file tells the cases apart.
+Exit codes: 0 the submission is complete; 2 an operator can mend it; 75 checkpointed after SIGTERM
+or SIGUSR1, requeue the job (EX_TEMPFAIL of sysexits.h); 1 a fault of the payload. torchrun ends
+with exit codes of its own; there, the progress file tells the cases apart.
+
+All that is printed is one line with the failure's code, such as `synnq: OrderError@1f0c9b2ad3e4`;
+`synnq explain` says where that is. Sentence and traceback are in the node's own log folder.
 """
 
 import argparse
@@ -15,10 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synnq_assets.errors import SettingsError, SynnqError
-from synnq_assets.settings.node import default_node_file, load_node_settings
+from synnq_assets.privacy import build_failure_code
+from synnq_assets.settings.node import default_node_file, find_log_folder, load_node_settings
 from synnq_assets.training.interrupts import RequeueError
+from synnq_assets.training.output import keep_output
 from synnq_assets.training.run import Transform, run_order
 
+EXIT_FAULT = 1
 EXIT_OPERATOR = 2
 EXIT_REQUEUE = 75
 
@@ -41,18 +46,18 @@ def main(
 ) -> int:
     """Run the command; return its exit code."""
     options = build_parser().parse_args(arguments)
+    node_path = options.node or default_node_file()
     try:
-        node_path = options.node or default_node_file()
-        if node_path is None:
-            raise SettingsError("which node is this? Give --node NODE.yaml or set SYNNQ_NODE")
-        node = load_node_settings(node_path)
-        run_order(options.order, node, transform_update=transform_update)
-    except RequeueError as stop:
-        print(f"synnq: {stop}", file=sys.stderr)
-        return EXIT_REQUEUE
-    except SynnqError as error:
-        print(f"synnq: {error}", file=sys.stderr)
-        return EXIT_OPERATOR
+        with keep_output(find_log_folder(node_path)):
+            if node_path is None:
+                raise SettingsError("which node is this? Give --node NODE.yaml or set SYNNQ_NODE")
+            node = load_node_settings(node_path)
+            run_order(options.order, node, transform_update=transform_update)
+    except Exception as error:
+        print(f"synnq: {build_failure_code(error)}", file=sys.stderr, flush=True)
+        if isinstance(error, RequeueError):
+            return EXIT_REQUEUE
+        return EXIT_OPERATOR if isinstance(error, SynnqError) else EXIT_FAULT
     return 0
 
 

@@ -16,6 +16,7 @@ from synnq_assets.modeling.models import MODEL_FILE, write_weights
 from synnq_assets.records.base import UtcTime, now_at
 from synnq_assets.records.orders import Order
 from synnq_assets.records.submissions import Submission, TrainingMetrics
+from synnq_assets.settings.recipe import Recipe
 from synnq_assets.storage.files import describe_file, write_atomically
 from synnq_assets.storage.tensors import TensorFile, TensorWriter, digest_schema, float32_to_bf16
 from synnq_assets.training.checkpoints import RunState
@@ -23,9 +24,9 @@ from synnq_assets.training.folder import JobFolder
 from synnq_assets.training.logs import (
     DIAGNOSTICS,
     TRAINING_LOG,
-    DiagnosticsRow,
-    LogRow,
-    write_rows,
+    build_windows,
+    write_diagnostics,
+    write_training_log,
 )
 from synnq_assets.training.parallel import Strategy
 from synnq_assets.trust.envelopes import sign_record
@@ -100,11 +101,16 @@ def build_submission(
 
 
 def write_files(
-    folder: JobFolder, strategy: Strategy, state: RunState, transform: Transform | None
+    folder: JobFolder,
+    recipe: Recipe,
+    strategy: Strategy,
+    state: RunState,
+    transform: Transform | None,
 ) -> None:
     """Write update and logs; every rank must call, the first one writes.
 
     Raises:
+        PrivacyError: a log holds what may not leave this node.
         StorageError: the disk is full or refuses.
         TrainingError: a weight is not finite.
     """
@@ -115,8 +121,9 @@ def write_files(
             pass
         return
     write_update(folder.submission_dir / UPDATE, updates, base, transform)
-    write_rows(folder.submission_dir / TRAINING_LOG, LogRow, state.rows)
-    write_rows(folder.submission_dir / DIAGNOSTICS, DiagnosticsRow, state.diagnostics)
+    windows = build_windows(state.rows, recipe)
+    write_training_log(folder.submission_dir / TRAINING_LOG, windows)
+    write_diagnostics(folder.submission_dir / DIAGNOSTICS, state.diagnostics)
 
 
 def write_manifest(

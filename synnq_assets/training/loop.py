@@ -98,7 +98,7 @@ class TrainingLoop:
         row = LogRow(
             step=planned.index,
             epoch=planned.epoch,
-            shard_id=self.order.shards[planned.shard_index].shard_id,
+            shard=planned.shard_index,
             tokens=batch.num_targets,
             loss=loss,
             gradient_norm=result.gradient_norm,
@@ -150,5 +150,6 @@ class _Clock:
             self._state.step,
             num_steps,
             loss=last.loss,
+            tokens=last.tokens,
             tokens_per_second=self._num_tokens / (time.monotonic() - self._begin),
         )

@@ -1,19 +1,17 @@
-"""The progress file: one `Progress` record, replaced whole at each report."""
+"""The progress file: one `Progress` record, replaced whole at each report; no text in it."""
 
 import math
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
-from synnq_assets.errors import RecordError, StorageError, SynnqError
+from synnq_assets.errors import RecordError, StorageError
+from synnq_assets.privacy import build_failure_code, count_sequences
 from synnq_assets.records.base import now_at
 from synnq_assets.records.identifiers import parse_assignment_id
-from synnq_assets.records.jobs import Progress
+from synnq_assets.records.jobs import Phase, Progress
+from synnq_assets.settings.recipe import Recipe
 from synnq_assets.storage.files import write_atomically
-
-Phase = Literal["verifying", "opening", "training", "writing", "done", "failed"]
-MAX_MESSAGE_CHARACTERS = 500
 
 
 class Reporter:
@@ -26,11 +24,16 @@ class Reporter:
         self._assignment_id = assignment_id or ""
         self._is_enabled = is_enabled and _is_assignment_id(assignment_id)
         self._step, self._num_steps = 0, 0
-        self._loss: float | None = None
+        self._losses = _LossMean(1, 1)
         self._tokens_per_second: float | None = None
         self._last_report = -math.inf
 
-    def report_phase(self, phase: Phase, message: str) -> None:
+    def follow(self, recipe: Recipe) -> None:
+        """Report as often, and losses as coarse, as a recipe says."""
+        self.every_seconds = recipe.training.report_every_seconds
+        self._losses = _LossMean(recipe.privacy.min_loss_sequences, recipe.training.sequence_tokens)
+
+    def report(self, phase: Phase, *, failure: str | None = None) -> None:
         """Write a report now; figures of the training loop are kept."""
         if not self._is_enabled:
             return
@@ -39,9 +42,9 @@ class Reporter:
             phase=phase,
             step=self._step,
             num_steps=self._num_steps,
-            loss=self._loss,
+            loss=self._losses.told,
             tokens_per_second=self._tokens_per_second,
-            message=message[:MAX_MESSAGE_CHARACTERS],
+            failure=failure,
             reported_at=now_at(),
         )
         self._last_report = time.monotonic()
@@ -49,19 +52,36 @@ class Reporter:
             write_atomically(self._path, record.canonical_bytes())
 
     def report_step(
-        self, step: int, num_steps: int, *, loss: float, tokens_per_second: float
+        self, step: int, num_steps: int, *, loss: float, tokens: int, tokens_per_second: float
     ) -> None:
         """Note a finished step; write only if the last report is `every_seconds` old."""
         self._step, self._num_steps = step, num_steps
-        self._loss = loss if math.isfinite(loss) else None
+        self._losses.add(loss, tokens)
         self._tokens_per_second = tokens_per_second if tokens_per_second > 0 else None
         if time.monotonic() - self._last_report >= self.every_seconds:
-            self.report_phase("training", "training")
+            self.report("training")
 
     def report_failure(self, error: BaseException) -> None:
-        """Report a failure by class. An unforeseen error's own text could quote data: it stays."""
-        text = str(error) if isinstance(error, SynnqError) else "unforeseen; see the job's own log"
-        self.report_phase("failed", f"{type(error).__name__}: {text}")
+        """Report a failure by its code: the error's own text could quote data, and stays here."""
+        self.report("failed", failure=build_failure_code(error))
+
+
+class _LossMean:
+    """The mean loss of the last steps that together come from enough sequences."""
+
+    def __init__(self, min_sequences: int, sequence_tokens: int) -> None:
+        self.told: float | None = None
+        self._min_sequences, self._sequence_tokens = min_sequences, sequence_tokens
+        self._sum, self._tokens = 0.0, 0
+
+    def add(self, loss: float, tokens: int) -> None:
+        if not math.isfinite(loss):
+            return
+        self._sum += loss * tokens
+        self._tokens += tokens
+        if count_sequences(self._tokens, self._sequence_tokens) >= self._min_sequences:
+            self.told = self._sum / self._tokens
+            self._sum, self._tokens = 0.0, 0
 
 
 def _is_assignment_id(text: str | None) -> bool:

@@ -64,7 +64,7 @@ def report_progress(home, assignment_id):
         num_steps=10,
         loss=3.25,
         tokens_per_second=100.0,
-        message="",
+        failure=None,
         reported_at=now_at(),
     )
     (job_dir / "progress.json").write_bytes(progress.canonical_bytes())

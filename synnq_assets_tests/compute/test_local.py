@@ -50,14 +50,14 @@ def list_session(pid: int):
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        (255, "exit code 255: what it said"),
-        (200, "exit code 200: what it said"),
+        (255, "exit code 255: OrderError@0123456789ab"),
+        (200, "exit code 200: OrderError@0123456789ab"),
         (137, "ended by SIGKILL"),
-        (124, "exit code 124: what it said"),  # not at the time limit
+        (124, "exit code 124: OrderError@0123456789ab"),  # not at the time limit
     ],
 )
 def test_any_exit_code_is_described(tmp_path, code, reason):
-    handle = submit(tmp_path, f"echo what it said >&2; exit {code}")
+    handle = submit(tmp_path, f"echo synnq: OrderError@0123456789ab >&2; exit {code}")
     status = wait_for(BACKEND, handle, "failed")
     assert (status.exit_code, status.reason) == (code, reason)
 

@@ -12,7 +12,7 @@ from synnq_assets.federation import (
     find_lost_reason,
     learning_rate_at,
 )
-from synnq_assets.federation.registry import NodeIdentity
+from synnq_assets.federation.enrolment import NodeIdentity
 from synnq_assets.records.jobs import JobHandle, JobStatus, Progress
 from synnq_assets.settings import load_recipe, resolve_settings
 from synnq_assets.settings.recipe import ScheduleSettings
@@ -119,7 +119,7 @@ def progress(seconds):
         num_steps=2,
         loss=1.0,
         tokens_per_second=1.0,
-        message="",
+        failure=None,
         reported_at=NOW + timedelta(seconds=seconds),
     )
 
@@ -156,36 +156,36 @@ def apply(tmp_path, home, node_id="node-a", **changes):
 
 def test_a_node_enrols_with_its_own_signature(tmp_path, home):
     registry = Registry(home.ledger)
-    record = registry.enrol(apply(tmp_path, home), home.coordinator)
+    record = registry.enrol(apply(tmp_path, home), home.coordinator, at=1)
     assert registry.get("node-a") == record
     assert [node.node_id for node in registry.list_nodes()] == ["node-a"]
     with pytest.raises(EnrolmentError, match="enrolled already"):
         registry.enrol(
-            (home.store.get_bytes("registry/applications/node-a.json")), home.coordinator
+            home.store.get_bytes("registry/applications/node-a.json"), home.coordinator, at=2
         )
 
 
 def test_an_application_for_somebody_else_is_refused(tmp_path, home):
     application = apply(tmp_path, home, profile=build_profile("node-b"))
     with pytest.raises(EnrolmentError, match="names several nodes: node-a, node-b"):
-        Registry(home.ledger).enrol(application, home.coordinator)
+        Registry(home.ledger).enrol(application, home.coordinator, at=1)
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"payload": "e30="}', b"\xff"])
 def test_a_broken_application_is_refused(home, data):
     with pytest.raises(EnrolmentError, match="application refused"):
-        Registry(home.ledger).enrol(data, home.coordinator)
+        Registry(home.ledger).enrol(data, home.coordinator, at=1)
 
 
 def test_a_suspended_node_keeps_its_history_and_loses_its_voice(tmp_path, home):
     registry = Registry(home.ledger)
-    registry.enrol(apply(tmp_path, home), home.coordinator)
-    registry.set_status("node-a", "suspended", home.coordinator)
+    registry.enrol(apply(tmp_path, home), home.coordinator, at=1)
+    registry.set_status("node-a", "suspended", home.coordinator, at=2)
     assert registry.get("node-a").status == "suspended"
     assert len(list(home.store.iter_keys("registry/nodes/node-a"))) == 2
-    registry.set_status("node-a", "revoked", home.coordinator)
+    registry.set_status("node-a", "revoked", home.coordinator, at=3)
     with pytest.raises(EnrolmentError, match="revoked; enrol it anew"):
-        registry.set_status("node-a", "active", home.coordinator)
+        registry.set_status("node-a", "active", home.coordinator, at=4)
 
 
 def test_an_unknown_node_says_where_to_look(home):

@@ -14,7 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     *("corpora", "shards", "federation", "compute", "training", "submissions"),
     *("aggregation", "evaluation", "release", "serving", "gateway"),
-    *("trust", "storage", "modeling", "records", "settings", "defs", "cli"),
+    *("trust", "storage", "modeling", "privacy", "records", "settings", "defs", "cli"),
 )
 
 

@@ -68,7 +68,8 @@ def world(tmp_path_factory) -> World:
     log = {
         "step": list(range(12)),
         "epoch": [1] * 4 + [2] * 4 + [1] * 2 + [2] * 2,
-        "shard_id": [order.shards[0].shard_id] * 8 + [order.shards[1].shard_id] * 4,
+        "num_steps": [1] * 12,
+        "shard": [0] * 8 + [1] * 4,
         "tokens": [256] * 12,
         "loss": losses,
         "gradient_norm": norms,

@@ -86,8 +86,7 @@ def test_only_regular_files_of_the_expected_names_are_taken(tmp_path):
         "update.safetensors": "is a symbolic link",
         "training_log.parquet": "is not a regular file",
         "diagnostics.parquet": "is a folder",
-        "(name 0 is not shown)": "is not part of a submission",
-        "slurm-42.out": "is not part of a submission",
+        "(others)": "2 that are not part of a submission",
     }
 
 

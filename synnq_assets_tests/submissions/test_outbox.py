@@ -40,19 +40,17 @@ def test_ten_thousand_strangers_are_counted_and_a_few_of_them_named(tmp_path):
     assert listed(folder) == sorted([*NAMES, "arrival.json"])
     note = arrival(folder)["left_behind"]
     assert note.pop("(others)").startswith("at least 99")
-    assert len(note) == 16
+    assert not note
     assert (folder / "arrival.json").stat().st_size < 5_000
     assert seconds < 5
     assert peak_bytes < 20 << 20
 
 
-def test_seventeen_strangers_are_sixteen_names_and_one_more(tmp_path):
+def test_strangers_are_counted_and_not_named(tmp_path):
     outbox = make_outbox(tmp_path)
     for number in range(17):
         (outbox / f"stray-{number:02}").touch()
-    note = left_behind(tmp_path, outbox)
-    assert note.pop("(others)") == "1 more that are not part of a submission"
-    assert sorted(note) == [f"stray-{number:02}" for number in range(16)]
+    assert left_behind(tmp_path, outbox) == {"(others)": "17 that are not part of a submission"}
 
 
 def test_a_pipe_is_left_behind_without_waiting_for_a_writer(tmp_path):

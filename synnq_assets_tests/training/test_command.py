@@ -1,6 +1,7 @@
 """The command as a batch script calls it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from synnq_assets.errors import SettingsError
+from synnq_assets.privacy.failures import explain_place
 from synnq_assets.records.jobs import Progress
 from synnq_assets.settings.node import Launch, read_launch
 from synnq_assets.training.__main__ import main
@@ -46,25 +48,30 @@ def test_the_payload_runs_where_dagster_does_not_exist(tmp_path: Path) -> None:
     assert (job.root / "submission" / "submission.json").is_file()
 
 
-def test_an_operators_mistake_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
+def test_an_operators_mistake_is_one_code_and_exit_code_2(tmp_path: Path) -> None:
     job = write_order_folder(tmp_path, num_tokens=(40,))
     job.sign_order(SigningKey.generate())
     result = run_python(
         "-m", "synnq_assets.training", str(job.order_path), "--node", str(job.node_path)
     )
     assert result.returncode == 2
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith("synnq: the order is not signed by the coordinator")
+    assert re.fullmatch(r"synnq: OrderError@[0-9a-f]{12}\n", result.stderr)
+    (place,) = explain_place(result.stderr.strip().partition("@")[2])
+    assert place.startswith("synnq_assets.training.")
+    (log,) = (job.node_path.parent / "logs").iterdir()
+    assert "OrderError: the order is not signed by the coordinator" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
 
 
 def test_without_a_node_file_the_command_says_how_to_give_one(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.delenv("SYNNQ_NODE", raising=False)
+    monkeypatch.setenv("SYNNQ_NODE_LOGS", str(tmp_path))
     assert main(["order.json"]) == 2
-    assert capsys.readouterr().err == (
-        "synnq: which node is this? Give --node NODE.yaml or set SYNNQ_NODE\n"
-    )
+    assert capsys.readouterr().err.startswith("synnq: SettingsError@")
+    (log,) = tmp_path.iterdir()
+    assert "which node is this? Give --node NODE.yaml or set SYNNQ_NODE" in log.read_text()
 
 
 def wait_for_step(job: OrderFolder, process: "subprocess.Popen[bytes]") -> None:
@@ -90,7 +97,7 @@ def test_sigterm_ends_with_exit_code_75(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert b"asked to stop; checkpointed at step" in stderr
+    assert stderr.startswith(b"synnq: RequeueError@")
 
 
 @pytest.mark.parametrize(

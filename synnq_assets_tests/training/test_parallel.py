@@ -65,7 +65,7 @@ def fail_to_answer(job: OrderFolder) -> list[float]:
     process.communicate(timeout=250)
     assert process.returncode != 0
     report = Progress.parse((job.root / "progress.json").read_bytes())
-    assert report.message.startswith("StorageError: cannot write")
+    assert report.failure.startswith("StorageError@")
     assert [path.name for path in (job.root / "work").iterdir()] == ["step-00000005"]
     obstacle.rmdir()
     log = pq.read_table(job.root / "work" / "step-00000005" / "training_log.parquet")
@@ -149,7 +149,7 @@ def test_a_signal_to_torchrun_checkpoints_both_ranks(tmp_path: Path) -> None:
     process.terminate()
     process.communicate(timeout=60)
     report = Progress.parse(progress.read_bytes())
-    assert report.message.startswith("asked to stop; checkpointed at step")
+    assert report.phase == "checkpointed"
     assert len(list((job.root / "work").glob("step-*"))) == 1
 
 
@@ -158,7 +158,9 @@ def test_a_world_of_two_is_refused_by_the_single_process(tmp_path: Path) -> None
     process = start_two_ranks(job)
     _, stderr = process.communicate(timeout=250)
     assert process.returncode != 0
-    assert "parallelism 'single' was started with 2 processes" in stderr
+    assert "synnq: SettingsError@" in stderr
+    logs = [path.read_text() for path in (job.node_path.parent / "logs").iterdir()]
+    assert any("parallelism 'single' was started with 2 processes" in log for log in logs)
 
 
 def test_a_node_may_choose_its_own_parallelism(single: OrderFolder, tmp_path: Path) -> None:

@@ -106,8 +106,7 @@ def test_a_signalled_job_checkpoints_and_ends_with_the_same_weights(
     step = int(checkpoints[0].name.removeprefix("step-"))
     assert step >= 13
     report = Progress.parse((job.root / "progress.json").read_bytes())
-    assert report.phase == "training"
-    assert "start the job again" in report.message
+    assert report.phase == "checkpointed"
     speeds = read_speeds(checkpoints[0] / "training_log.parquet")
     run_order(job.order_path, job.node)
     assert_same_result(job, uninterrupted)
@@ -169,7 +168,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_intact(
             run_order(job.order_path, job.node)
         assert [path.name for path in work.iterdir()] == ["step-00000010"]
         report = Progress.parse((job.root / "progress.json").read_bytes())
-        assert report.message.startswith("TrainingError: cannot write a checkpoint")
+        assert report.failure.startswith("TrainingError@")
         subprocess.run(["mount", "-o", "remount,size=20m", str(work)], check=True)
         run_order(job.order_path, job.node)
         assert_same_result(job, uninterrupted)

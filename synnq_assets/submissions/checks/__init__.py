@@ -8,8 +8,9 @@ others run to their end, so that one look at a verdict shows everything that is 
     signature ─┬─ agreement
                ├─ lineage
                └─ files ─┬─ tensor_profile ── tensor_schema ── finite ─┬─ norm
-                         ├─ training_log ── curve                      ├─ step_bound
-                         └─ diagnostics                                └─ probe
+                         ├─ training_log ─┬─ curve                     ├─ step_bound
+                         │                └─ privacy                   └─ probe
+                         └─ diagnostics
     duplicate
 """
 
@@ -22,6 +23,7 @@ from synnq_assets.submissions.checks.files import FilesCheck
 from synnq_assets.submissions.checks.finite import FiniteCheck
 from synnq_assets.submissions.checks.lineage import LineageCheck
 from synnq_assets.submissions.checks.norm import NormCheck
+from synnq_assets.submissions.checks.privacy import PrivacyCheck
 from synnq_assets.submissions.checks.probe import ProbeCheck
 from synnq_assets.submissions.checks.signature import SignatureCheck
 from synnq_assets.submissions.checks.step_bound import StepBoundCheck
@@ -43,6 +45,7 @@ CHECKS: dict[str, Check] = {
         NormCheck(),
         TrainingLogCheck(),
         DiagnosticsCheck(),
+        PrivacyCheck(),
         CurveCheck(),
         StepBoundCheck(),
         ProbeCheck(),

@@ -19,6 +19,7 @@ class DiagnosticsCheck(Check):
     def examine(self, case: Case) -> Outcome:  # noqa: D102 - contract in the base
         samples = read_diagnostics(case.path(DIAGNOSTICS_FILE))
         seconds, watts = samples["seconds"], samples["gpu_watts"]
+        watts = watts[np.isfinite(watts)]
         problems = ["times do not ascend"] if (np.diff(seconds) < 0).any() else []
         return decide(
             problems,

@@ -12,7 +12,8 @@ from synnq_assets.submissions.checks.base import Check, Outcome, decide
 from synnq_assets.submissions.intake import Case
 
 CLOCK_SKEW = timedelta(hours=1)
-VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z .+_-]{0,63}", re.ASCII)
+# PEP 440 without what could be prose: 0.1.0, 1.2.0rc1, 2.0.0.dev3
+VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6}){1,3}((a|b|rc)[0-9]{1,3})?(\.(dev|post)[0-9]{1,5})?")
 
 
 class LineageCheck(Check):
@@ -33,7 +34,7 @@ class LineageCheck(Check):
             "image_sha256": order.image_sha256 or submission.image_sha256,
         }
         problems = [
-            f"{name} is {str(getattr(submission, name))[:60]}, the order's is {str(value)[:60]}"
+            f"{name} is not the order's, {str(value)[:60]}"
             for name, value in expected.items()
             if getattr(submission, name) != value
         ]

@@ -25,7 +25,7 @@ class TensorSchemaCheck(Check):
         if missing:
             problems.append(f"tensor {missing[0]} is missing")
         if unexpected:
-            problems.append(f"tensor {unexpected[0]} is not part of the model")
+            problems.append(f"{len(unexpected)} tensors are not part of the model")
         for name in sorted(expected.keys() & found.keys()):
             dtype, shape = found[name]
             if dtype != UPDATE_DTYPE:

@@ -1,4 +1,4 @@
-"""The training log holds the expected figures and nothing else, step by step as ordered."""
+"""The training log holds the registered figures and nothing else, as many steps as ordered."""
 
 from collections import Counter
 from typing import ClassVar
@@ -21,27 +21,30 @@ class TrainingLogCheck(Check):
         problems = []
         if not (np.diff(log.step) > 0).all():
             problems.append("steps do not ascend")
+        elif log.num_steps.min() < 1 or (np.diff(log.step) != log.num_steps[:-1]).any():
+            problems.append("rows leave steps out, or overlap")
         largest = training.sequence_tokens * training.batch_sequences
-        if log.tokens.min() < 1 or log.tokens.max() > largest:
+        if log.tokens.min() < 1 or (log.tokens > largest * log.num_steps.clip(1)).any():
             problems.append(f"a step must train 1 to {largest} tokens")
-        strangers = set(log.shard_ids) - {shard.shard_id for shard in order.shards}
-        if strangers:
-            problems.append(f"{len(strangers)} values of shard_id are not shards of the order")
-        taken = Counter(zip(log.shard.tolist(), log.epoch.tolist(), strict=True))
-        found = {(log.shard_ids[k], epoch): count for (k, epoch), count in taken.items()}
+        if log.shard.max() >= len(order.shards):
+            problems.append(f"a shard is beyond the order's {len(order.shards)}")
+        found: Counter[tuple[int, int]] = Counter()
+        for shard, epoch, steps in zip(log.shard, log.epoch, log.num_steps, strict=True):
+            found[int(shard), int(epoch)] += int(steps)
         expected = {
-            (shard.shard_id, epoch): count_epoch_steps(shard, training)
-            for shard in order.shards
+            (place, epoch): count_epoch_steps(shard, training)
+            for place, shard in enumerate(order.shards)
             for epoch in range(1, order.epochs + 1)
         }
-        if not strangers and found != expected:
+        if found != expected:
             problems.append(
-                f"took {len(log)} steps, the order takes {sum(expected.values())}: a fixed "
+                f"took {found.total()} steps, the order takes {sum(expected.values())}: a fixed "
                 "number of each shard in each epoch"
             )
         return decide(
             problems,
             num_rows=len(log),
-            num_shards=len(log.shard_ids),
+            num_steps=found.total(),
+            num_shards=len(set(log.shard.tolist())),
             num_epochs=int(log.epoch.max()),
         )
