@@ -76,6 +76,22 @@ class StoragePaths(SettingsModel):
     inbox: str
 
 
+class SqliteAudit(SettingsModel):
+    """The audit log in a file of the home: all writers on one host."""
+
+    kind: Literal["sqlite"] = "sqlite"
+
+
+class PostgresAudit(SettingsModel):
+    """The audit log in PostgreSQL: writers on any host."""
+
+    kind: Literal["postgres"] = "postgres"
+    dsn: str  # for libpq, without a password: that comes from PGPASSFILE or a service file
+
+
+Audit = Annotated[SqliteAudit | PostgresAudit, Field(discriminator="kind")]
+
+
 class SiteProfile(SettingsModel):
     """One site."""
 
@@ -85,3 +101,4 @@ class SiteProfile(SettingsModel):
     machine: MachineFacts
     accounting: Accounting
     paths: StoragePaths
+    audit: Audit = SqliteAudit()

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from synnq_assets.errors import AuditError
+from synnq_assets.settings.profile import PostgresAudit
 from synnq_assets.trust.audit import AuditLog, LogKeys
 from synnq_assets.trust.audit.entries import build_entry
 
@@ -49,7 +51,7 @@ def server():
         except psycopg2.OperationalError:
             time.sleep(0.1)
     yield dsn
-    process.terminate()
+    process.send_signal(signal.SIGINT)  # fast: does not wait for connections to be closed
     process.communicate()
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -143,6 +145,20 @@ def test_a_connection_that_was_cut_is_an_error_once_and_then_mended(dsn, server)
         log.append_all(build_entries(1))
     log.append_all(build_entries(1))
     assert log.verify(KEYS.verifier)[0] == 4
+
+
+def test_a_home_keeps_its_log_where_its_profile_says(dsn, tmp_path):
+    from synnq_assets.cli.home import grant_own_keys
+    from synnq_assets.settings import resolve_settings
+    from synnq_assets.trust import Home
+
+    settings = resolve_settings("local", "smoke")
+    profile = settings.profile.model_copy(update={"audit": PostgresAudit(dsn=dsn)})
+    home = Home.create(tmp_path / "home", settings.model_copy(update={"profile": profile}))
+    grant_own_keys(home)
+    size = Home.open(home.path).audit.verify(home.log_verifier)[0]
+    assert size >= 2
+    assert not (home.path / "audit.sqlite").exists()
 
 
 def test_a_server_that_is_not_there_is_one_sentence():

@@ -18,9 +18,26 @@ acknowledged only after the database has committed it.
     verify_export.py  an independent verifier: standard library alone, imports nothing of ours
 """
 
+from pathlib import Path
+
+from synnq_assets.settings.profile import Audit
+from synnq_assets.trust.audit.database import LogDatabase
 from synnq_assets.trust.audit.entries import AuditEntry
 from synnq_assets.trust.audit.heads import Head, LogKeys, LogVerifier, build_origin
 from synnq_assets.trust.audit.log import AuditAction, AuditLog
+from synnq_assets.trust.audit.sqlite import SqliteDatabase
+
+
+def open_database(settings: Audit, file: Path) -> LogDatabase:
+    """Return the database that a site's settings ask for; `file` is where SQLite puts it."""
+    if settings.kind == "postgres":
+        from synnq_assets.trust.audit.postgres import (
+            PostgresDatabase,  # not everyone has its driver
+        )
+
+        return PostgresDatabase(settings.dsn)
+    return SqliteDatabase(file)
+
 
 __all__ = [
     "AuditAction",
@@ -30,4 +47,5 @@ __all__ = [
     "LogKeys",
     "LogVerifier",
     "build_origin",
+    "open_database",
 ]
