@@ -46,7 +46,7 @@ defs = dg.Definitions(
     ],
     sensors=sensors.SENSORS,
     schedules=[schedules.nightly_corpus, schedules.weekly_evaluation, schedules.daily_audit],
-    jobs=[*jobs.JOBS, operations.cancel_training_job],
+    jobs=[*jobs.JOBS, operations.cancel_training_job, operations.refresh_registry],
     resources={"home": HomeResource(path=dg.EnvVar("SYNNQ_HOME"))},
     # One process a run: runs are short, and a process per step would double their length.
     executor=dg.in_process_executor,

@@ -3,6 +3,7 @@
 app.py         the commands, and how errors become one sentence
 campaign.py    init, up, rounds, lineage
 nodes.py       create, enrol, list, suspend, revoke
+registry.py    rotation of keys, exports of the registry, its root
 keys.py        list, generate, protect, unprotect, export-public
 audit.py       show, verify, export, receipts, co-signatures
 witness.py     a witness of somebody else's log

@@ -37,6 +37,7 @@ def init(
     grant_own_keys(created)
     typer.echo(f"created {created.path}")
     typer.echo(f"coordinator public key: {created.coordinator.public_key}")
+    typer.echo("move keys/root-1.pem, root-2.pem, root-3.pem offline; see docs/operators.md")
     typer.echo(f"next: enrol nodes (`synnq nodes --help`), then `synnq up --home {home}`")
 
 

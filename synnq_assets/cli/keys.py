@@ -23,6 +23,7 @@ from synnq_assets.records.base import sha256_hex
 from synnq_assets.settings import load_node_settings
 from synnq_assets.storage.files import hold_lock
 from synnq_assets.trust import Home, SealingKey, SigningKey
+from synnq_assets.trust.home import ROOT_KEYS
 from synnq_assets.trust.keyfiles import KeyFile, node_key_file, read_facts, rewrap_keys
 from synnq_assets.trust.wrapping import KeyWrapper, open_wrapper
 
@@ -80,6 +81,8 @@ def _describe(file: KeyFile) -> tuple[str, str, str, str, str]:
     warnings = [] if facts.wrapper else ["not encrypted; see `synnq keys protect`"]
     if stat.S_IMODE(file.path.stat().st_mode) & 0o077:
         warnings.append(f"others can read it; chmod 600 {file.path}")
+    if file.name in ROOT_KEYS:
+        warnings.append("root key of the registry: move it offline; see docs/operators.md")
     key_id = sha256_hex(facts.public_key.encode())[:16]
     public = facts.public_key.partition(":")[2]
     shown = public if len(public) < 60 else f"{public[:40]}…"
@@ -134,7 +137,8 @@ def _rewrap(owner: _Owner, wrapper: KeyWrapper | None) -> None:
     action = "protect_keys" if wrapper else "unprotect_keys"
     with owner.act(action, ", ".join(names), protection=protection) as result:
         rewrap_keys(owner.files, wrapper)
-        result.update(keys=len(names))
+        epochs = owner.home.concealer.rewrap(wrapper) if owner.home else 0
+        result.update(keys=len(names), epochs=epochs)
     typer.echo(f"{len(names)} keys, protection: {protection}")
 
 

@@ -1,4 +1,7 @@
-"""Commands about nodes. `create` and `profile` run at the node; the others at the coordinator."""
+"""Commands about nodes. `create`, `profile` and `rotate-key` run at the node.
+
+What the others change at the coordinator is published at once; see registry.py for the rest.
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,10 +11,17 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from synnq_assets.cli.home import DEFAULT_HOME, HomeOption, WrapperOption, open_home
-from synnq_assets.errors import EnrolmentError, SettingsError, SynnqError
-from synnq_assets.federation import Registry, create_node, sign_profile
-from synnq_assets.federation.registry import NodeIdentity
+from synnq_assets.cli import registry
+from synnq_assets.cli.home import (
+    DEFAULT_HOME,
+    HomeOption,
+    WrapperOption,
+    changing_registry,
+    open_home,
+)
+from synnq_assets.cli.registry import read_input
+from synnq_assets.errors import SettingsError, SynnqError
+from synnq_assets.federation import NodeIdentity, Registry, create_node, sign_profile
 from synnq_assets.records.base import now_at, sha256_hex
 from synnq_assets.records.federation import NodeProfile, NodeRecord, ParticipationAgreement
 from synnq_assets.records.identifiers import parse_node_id
@@ -21,6 +31,15 @@ from synnq_assets.storage.files import write_atomically
 from synnq_assets.trust.wrapping import open_wrapper
 
 app = typer.Typer(help="Enrol and manage nodes.", no_args_is_help=True)
+app.command("rotate-key")(registry.rotate_key)
+app.command("rotate")(registry.rotate)
+app.command("cap")(registry.cap)
+app.command("export")(registry.export)
+app.command("check")(registry.check)
+app.add_typer(registry.root_app, name="root")
+CapOption = Annotated[
+    float, typer.Option(min=0.001, max=1.0, help="Largest share of a round's weights.")
+]
 
 
 def read_profile(path: Path, node_id: str) -> NodeProfile:
@@ -42,7 +61,8 @@ def create(
     node_id: Annotated[str, typer.Option(help="Id, such as lumi-g-03.")],
     federation: Annotated[str, typer.Option(help="Id of the federation.")],
     organisation: Annotated[str, typer.Option(help="Who runs the node.")],
-    coordinator_key: Annotated[str, typer.Option(help="The coordinator's public key, base64.")],
+    coordinator_key: Annotated[str, typer.Option(help="The coordinator's public key.")],
+    root: Annotated[Path, typer.Option(help="root.json of the registry, from the coordinator.")],
     profile: Annotated[Path, typer.Option(help="YAML with the node's profile.")],
     terms: Annotated[Path, typer.Option(help="The terms that the node accepts, as received.")],
     retention_days: Annotated[int, typer.Option(help="How long opened shards may stay.")] = 30,
@@ -51,12 +71,14 @@ def create(
     """Create a node's keys and configuration, and its signed application (on the node)."""
     application = create_node(
         folder,
-        NodeIdentity(parse_node_id(node_id), federation, organisation, coordinator_key),
+        NodeIdentity(
+            parse_node_id(node_id), federation, organisation, coordinator_key, read_input(root)
+        ),
         profile=read_profile(profile, node_id),
         agreement=ParticipationAgreement(
             node_id=node_id,
             organisation=organisation,
-            terms_sha256=sha256_hex(_read_file(terms)),
+            terms_sha256=sha256_hex(read_input(terms)),
             retention_days=retention_days,
             destruction_deadline_days=retention_days,
             isolation="container",
@@ -87,32 +109,28 @@ def update(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Take over the new profile that a node signed; it counts from the next round on."""
-    data = _read_file(profile)
+    data = read_input(profile)
     opened = open_home(home)
-    with opened.audit.act("update_node_profile", node_id, actor="coordinator") as deed:
-        record = Registry(opened.ledger).update_profile(node_id, data, opened.coordinator)
+    with changing_registry(opened, "update_node_profile", node_id) as (nodes, deed):
+        record = nodes.update_profile(node_id, data, opened.coordinator, at=deed.intent)
         deed.details.update(sha256=record.profile.digest())
     typer.echo(f"{node_id} has a new profile")
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise EnrolmentError(f"cannot read {path}: {error.strerror}") from error
 
 
 @app.command("enrol")
 def enrol(
     application: Annotated[Path, typer.Argument(help="application.json of a node.")],
+    weight_cap: CapOption = 1.0,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Enrol a node from its signed application."""
-    data = _read_file(application)
+    """Enrol a node from its signed application; its signatures count from now on."""
+    data = read_input(application)
     opened = open_home(home)
-    with opened.audit.act("enrol_node", application.parent.name, actor="coordinator") as deed:
-        record = Registry(opened.ledger).enrol(data, opened.coordinator)
-        deed.details.update(node=record.node_id, agreement=record.agreement_sha256)
+    claimed = opened.concealer.name_node(application.parent.name)  # not on the keyring yet
+    with changing_registry(opened, "enrol_node", claimed) as (nodes, deed):
+        record = nodes.enrol(data, opened.coordinator, at=deed.intent, weight_cap=weight_cap)
+        name = opened.concealer.name_node(record.node_id)
+        deed.details.update(node=name, agreement=record.agreement_sha256)
     typer.echo(f"enrolled {record.node_id} of {record.organisation}")
 
 
@@ -120,7 +138,7 @@ def enrol(
 def list_nodes(home: HomeOption = DEFAULT_HOME) -> None:
     """List the enrolled nodes."""
     table = Table()
-    for column in ("node", "organisation", "status", "accelerator", "GiB", "tokens/s", "enrolled"):
+    for column in ("node", "organisation", "status", "kind", "GiB", "tokens/s", "cap", "enrolled"):
         table.add_column(column)
     damaged: list[str] = []
 
@@ -141,6 +159,7 @@ def _describe(node: NodeRecord) -> tuple[str, ...]:
         profile.accelerator,
         f"{profile.memory_gib:g}",
         f"{profile.tokens_per_second:g}",
+        f"{node.weight_cap:g}",
         f"{node.enrolled_at:%Y-%m-%d %H:%M}",
     )
 
@@ -149,8 +168,8 @@ def _set_status(
     node_id: str, status: Literal["active", "suspended", "revoked"], home: Path
 ) -> None:
     opened = open_home(home)
-    with opened.audit.act("set_node_status", node_id, actor="coordinator", status=status):
-        Registry(opened.ledger).set_status(node_id, status, opened.coordinator)
+    with changing_registry(opened, "set_node_status", node_id, status=status) as (nodes, deed):
+        nodes.set_status(node_id, status, opened.coordinator, at=deed.intent)
     typer.echo(f"{node_id} is {status}")
 
 
@@ -168,5 +187,5 @@ def resume(node_id: str, home: HomeOption = DEFAULT_HOME) -> None:
 
 @app.command("revoke")
 def revoke(node_id: str, home: HomeOption = DEFAULT_HOME) -> None:
-    """Exclude a node for good."""
+    """Exclude a node for good; what was accepted before stays accepted."""
     _set_status(node_id, "revoked", home)

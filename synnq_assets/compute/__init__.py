@@ -13,7 +13,7 @@ statuses, and the submission folder that the job wrote. Nothing here waits for a
 from synnq_assets.compute.attempts import Attempt, find_last_attempt, suspend_jobs
 from synnq_assets.compute.base import ComputeBackend
 from synnq_assets.compute.local import LocalBackend
-from synnq_assets.compute.staging import StagedInputs, read_progress, stage_job
+from synnq_assets.compute.staging import StagedInputs, read_progress, stage_job, stage_registry
 from synnq_assets.errors import ComputeError
 from synnq_assets.settings.profile import SiteProfile
 
@@ -45,5 +45,6 @@ __all__ = [
     "find_last_attempt",
     "read_progress",
     "stage_job",
+    "stage_registry",
     "suspend_jobs",
 ]

@@ -6,12 +6,12 @@ Inputs are copies, never links: what a payload does to its folder cannot reach t
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from synnq_assets.errors import ComputeError, RecordError
 from synnq_assets.records.jobs import Progress
-from synnq_assets.storage.files import copy_file, sync_folder
+from synnq_assets.storage.files import copy_file, sync_folder, write_atomically
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class StagedInputs:
     recipe: bytes  # canonical JSON
     checkpoint_files: Mapping[str, Path]
     shard_files: Mapping[str, Path]  # shard id -> sealed file
+    registry_files: Mapping[str, bytes] = field(default_factory=dict)  # TUF metadata, by path
 
 
 def stage_job(job_dir: Path, inputs: StagedInputs) -> None:
@@ -39,6 +40,7 @@ def stage_job(job_dir: Path, inputs: StagedInputs) -> None:
             (building / folder).mkdir(parents=True)
         (building / "order.json").write_bytes(inputs.order)
         (building / "recipe.json").write_bytes(inputs.recipe)
+        stage_registry(building, inputs.registry_files)
         for name, path in inputs.checkpoint_files.items():
             copy_file(path, building / "inputs" / "checkpoint" / name)
         for shard_id, path in inputs.shard_files.items():
@@ -48,6 +50,18 @@ def stage_job(job_dir: Path, inputs: StagedInputs) -> None:
     except OSError as error:
         shutil.rmtree(building, ignore_errors=True)
         raise ComputeError(f"cannot stage {job_dir}: {error.strerror or error}") from error
+
+
+def stage_registry(job_dir: Path, files: Mapping[str, bytes]) -> None:
+    """Bring the registry in a job folder up to date, its timestamp last.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    for name, data in files.items():
+        path = job_dir / "registry" / name
+        if not path.is_file() or path.read_bytes() != data:
+            write_atomically(path, data)
 
 
 def read_progress(job_dir: Path) -> Progress | None:

@@ -10,9 +10,9 @@ intent, calls one room, writes a signed record, and returns metadata.
     aggregation.py evaluation.py release.py trust.py
     assignments.py  which order a run is about
 reaping.py      runs whose process is gone
-    operations.py   reassign shards, cancel a job
+    operations.py   reassign shards, cancel a job, publish the registry
     jobs.py         assets that are materialised together
-sensors/        prepare, open, dispatch, monitor, aggregate, release
+sensors/        prepare, open, dispatch, monitor, aggregate, release, refresh
     schedules.py    nightly, weekly, daily; off by default
 """
 

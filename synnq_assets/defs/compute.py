@@ -17,6 +17,7 @@ from synnq_assets.records.orders import Order
 from synnq_assets.settings import load_node_settings
 from synnq_assets.trust import Home
 from synnq_assets.trust.campaign import assignment_key
+from synnq_assets.trust.registry.publishing import render_registry
 
 GROUP = "compute"
 
@@ -33,6 +34,7 @@ def build_job(opened: Home, order: Order) -> JobSpec:
         StagedInputs(
             order=store.get_bytes(assignment_key(order.assignment_id, "orders")),
             recipe=canonical_json(opened.settings.recipe.model_dump(mode="json")),
+            registry_files=render_registry(opened, with_targets=False),
             checkpoint_files={
                 file.name: store.local_path(f"{checkpoint}/{file.name}")
                 for file in order.base.files

@@ -1,21 +1,30 @@
-"""What is done to a round under way: lost shards go to another node; a job is cancelled."""
+"""What is done to a round under way: shards handed on, a job cancelled, the registry refreshed."""
+
+from pathlib import Path
 
 import dagster as dg
 
-from synnq_assets.compute import build_backend
+from synnq_assets.compute import build_backend, stage_registry
 from synnq_assets.defs.assignments import find_assignment
 from synnq_assets.defs.federation import ALLOCATION_LOCK, issue_orders, select_profiles
 from synnq_assets.defs.partitions import round_site
-from synnq_assets.defs.recording import build_result, read_tag, recorded, render_table
+from synnq_assets.defs.recording import (
+    build_result,
+    log_skipped,
+    read_tag,
+    recorded,
+    render_table,
+)
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.errors import AllocationError, FederationError, OrderError
 from synnq_assets.federation import AllocationRequest, allocate_shards
 from synnq_assets.modeling.architectures import count_weights
-from synnq_assets.records.base import now_at
+from synnq_assets.records.base import now_at, sha256_hex
 from synnq_assets.records.federation import Reassignment, RoundBase
 from synnq_assets.records.identifiers import build_assignment_id, parse_assignment_id
 from synnq_assets.records.orders import Order
 from synnq_assets.trust import Home
+from synnq_assets.trust.registry import publishing
 
 
 def reassign(opened: Home, lost: Order, reason: str) -> Reassignment:
@@ -125,6 +134,26 @@ def cancel_job(context: dg.OpExecutionContext, home: HomeResource, config: Cance
         raise OrderError(f"{config.assignment_id} has no job; see the training_job asset")
     with recorded(context, opened, "cancel_training_job", config.assignment_id):
         build_backend(opened.settings.profile).cancel(handle)
+
+
+@dg.op
+def publish_registry(context: dg.OpExecutionContext, home: HomeResource) -> None:
+    """Publish the node registry anew, and bring it to the jobs that still wait or run."""
+    opened = home.open()
+    with recorded(context, opened, "publish_registry", "registry") as deed:
+        files = publishing.render_registry(opened, with_targets=False)
+        deed.details.update(timestamp=sha256_hex(files["metadata/timestamp.json"]))
+        for round_key in opened.campaign.list_rounds():
+            for order in opened.campaign.iter_open_orders(round_key, skip=log_skipped(context)):
+                handle = opened.campaign.find_handle(order.assignment_id)
+                if handle is not None and Path(handle.job_dir).is_dir():
+                    stage_registry(Path(handle.job_dir), files)
+
+
+@dg.job
+def refresh_registry() -> None:
+    """Publish the node registry before what was published expires."""
+    publish_registry()
 
 
 @dg.job

@@ -30,7 +30,7 @@ def recorded(
 
 
 def log_skipped(
-    context: dg.AssetExecutionContext | dg.SensorEvaluationContext,
+    context: dg.AssetExecutionContext | dg.OpExecutionContext | dg.SensorEvaluationContext,
 ) -> Callable[[str, SynnqError], None]:
     """Return what logs each item that is left out, so that it does not hold up the others."""
     return lambda item, error: context.log.error(f"{item} is left out: {error}")

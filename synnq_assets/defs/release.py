@@ -108,12 +108,17 @@ def sum_energy(opened: Home, chain: list[CheckpointRecord]) -> ReportedEnergy:
 
 
 def read_joules(opened: Home, assignment_id: str) -> float | None:
-    """Return the energy in a submission; None where its node has no counter, or was suspended."""
+    """Return the energy in a submission, or None where its node has no counter.
+
+    Its signature counts as it did when it was judged, whatever became of the node since.
+    """
     round_key, _, _ = parse_assignment_id(assignment_id)
     data = opened.store.get_bytes(f"rounds/{round_key}/submissions/{assignment_id}/submission.json")
+    verdict = opened.campaign.find_verdict(assignment_id)
+    at = None if verdict is None else verdict.audit_index
     try:
-        answer = open_envelope(data, Submission, opened.keyring, roles=("node",))
-    except SignatureError:  # its node was suspended since
+        answer = open_envelope(data, Submission, opened.keyring, roles=("node",), at=at)
+    except SignatureError:  # not what was accepted
         return None
     return answer.metrics.energy_joules
 

@@ -88,8 +88,11 @@ def find_probe(opened: Home) -> Path | None:
     return opened.store.local_path(PROBE)
 
 
-def judge(opened: Home, order: Order) -> Verdict:
+def judge(opened: Home, order: Order, *, at: int | None = None) -> Verdict:
     """Return the verdict on an order's quarantined submission; judged once, then remembered.
+
+    The node's key has to count at position `at` of the audit log, that of the intent to judge;
+    without one, at the log's end.
 
     One at a time: what is judged next must know what was accepted before, or of two copies both
     would pass.
@@ -98,14 +101,15 @@ def judge(opened: Home, order: Order) -> Verdict:
         held = opened.campaign.find_verdict(order.assignment_id)
         if held is not None:
             return held
-        verdict = judge_submission(build_intake(opened, order))
+        position = opened.audit.size() if at is None else at
+        verdict = judge_submission(build_intake(opened, order, at=position))
         if verdict.decision == "accepted":
             promote_submission(opened.store, order.round, order.assignment_id)
         opened.campaign.put_verdict(verdict, opened.coordinator)
     return verdict
 
 
-def build_intake(opened: Home, order: Order) -> Intake:
+def build_intake(opened: Home, order: Order, *, at: int) -> Intake:
     """Return what the judgement of an order's submission starts from."""
     arrival = f"{quarantine_key(order.round, order.assignment_id)}/{ARRIVAL_FILE}"
     base = f"checkpoints/{order.base.checkpoint_sha256}/model.safetensors"
@@ -113,7 +117,7 @@ def build_intake(opened: Home, order: Order) -> Intake:
     return Intake(
         folder=opened.store.local_path(arrival).parent,
         order=order,
-        node=Registry(opened.ledger).get(order.node_id),
+        node=Registry(opened.ledger).load().get(order.node_id),
         keyring=opened.ledger.keyring,
         base_model=opened.store.local_path(base),
         settings=recipe.intake,
@@ -121,6 +125,7 @@ def build_intake(opened: Home, order: Order) -> Intake:
         known_digests=list_known_digests(opened, order.assignment_id),
         probe=find_probe(opened),
         received_at=now_at(),
+        audit_index=at,
     )
 
 
@@ -139,7 +144,7 @@ def verified_submission(
     opened = home.open()
     order = find_assignment(opened, context.partition_key, read_tag(context, "assignment"))
     with recorded(context, opened, "verified_submission", order.assignment_id) as deed:
-        verdict = judge(opened, order)
+        verdict = judge(opened, order, at=deed.intent)
         deed.details.update(
             sha256=verdict.submission_sha256,
             decision=verdict.decision,

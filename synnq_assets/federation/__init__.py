@@ -3,7 +3,8 @@
 In: node applications, shard manifests, settings. Out: node records, round bases, allocations,
 signed orders, and decisions about leases and quorum.
 
-    registry.py    enrolment: a node's keys, profile and signed agreement; key grants
+    enrolment.py   at the node: its keys, application, newer profiles, rotation of keys
+    registry.py    at the coordinator: node records by version, key grants
     capability.py  which nodes can train a recipe at all; memory as a function of the batch
     schedule.py    the learning rate as a function of trained tokens
     rounds.py      round bases and the quorum rule
@@ -14,23 +15,28 @@ signed orders, and decisions about leases and quorum.
 
 from synnq_assets.federation.allocation import AllocationRequest, allocate_shards
 from synnq_assets.federation.capability import find_obstacle
-from synnq_assets.federation.leases import find_lost_reason
-from synnq_assets.federation.orders import OrderTerms, build_order
-from synnq_assets.federation.registry import (
+from synnq_assets.federation.enrolment import (
     NodeApplication,
-    Registry,
+    NodeIdentity,
+    activate_rotation,
     create_node,
+    request_rotation,
     sign_profile,
 )
+from synnq_assets.federation.leases import find_lost_reason
+from synnq_assets.federation.orders import OrderTerms, build_order
+from synnq_assets.federation.registry import Registry
 from synnq_assets.federation.rounds import QuorumDecision, build_round_base, decide_quorum
 from synnq_assets.federation.schedule import build_segment, learning_rate_at
 
 __all__ = [
     "AllocationRequest",
     "NodeApplication",
+    "NodeIdentity",
     "OrderTerms",
     "QuorumDecision",
     "Registry",
+    "activate_rotation",
     "allocate_shards",
     "build_order",
     "build_round_base",
@@ -40,5 +46,6 @@ __all__ = [
     "find_lost_reason",
     "find_obstacle",
     "learning_rate_at",
+    "request_rotation",
     "sign_profile",
 ]

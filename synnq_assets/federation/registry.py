@@ -1,128 +1,34 @@
-"""Enrolment: a node proves its keys, states its profile, and signs the agreement.
+"""Who takes part, as the coordinator writes it down: one version of a record for each change.
 
-A node is created on its own machine: private keys never leave it. What it hands over is an
-application, signed with its own key: proof of possession and signature of the terms in one. A later
-profile comes from the node in the same way.
+Each version names the audit intent that it was made under (`at`), and all of them together say when
+which key counts: trust/registry/validity.py. What is written here is published by
+trust/registry/publishing.py.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, Literal, TypeVar
 
-import yaml
-
-from synnq_assets.errors import EnrolmentError, RecordError, TrustError
-from synnq_assets.records.base import Record, now_at, sha256_hex
-from synnq_assets.records.federation import (
-    KeyGrant,
-    NodeProfile,
-    NodeRecord,
-    ParticipationAgreement,
-    Role,
-)
-from synnq_assets.records.identifiers import NodeId, parse_node_id
-from synnq_assets.settings import load_node_settings
-from synnq_assets.settings.base import Variant
-from synnq_assets.storage.files import write_atomically
-from synnq_assets.trust.envelopes import open_envelope, sign_record
-from synnq_assets.trust.keyfiles import KeyFile, node_key_file
+from synnq_assets.errors import EnrolmentError, RecordError, SynnqError, TrustError
+from synnq_assets.federation.enrolment import KeyRotation, NodeApplication
+from synnq_assets.records.base import Record, now_at, parse_strict_json, sha256_hex
+from synnq_assets.records.federation import KeyGrant, NodeProfile, NodeRecord, Role
+from synnq_assets.records.identifiers import parse_node_id
+from synnq_assets.trust.encoding import decode_base64
+from synnq_assets.trust.envelopes import open_envelope
 from synnq_assets.trust.keyring import KeyEntry, Keyring
-from synnq_assets.trust.keys import SealingKey, SigningKey, load_sealing_public_key
+from synnq_assets.trust.keys import SigningKey, build_key_id, load_sealing_public_key
 from synnq_assets.trust.ledger import Ledger, Skip, leave_out, skipping
-from synnq_assets.trust.wrapping import KeyWrapper
+from synnq_assets.trust.registry.targets import (
+    GRANT_PREFIX,
+    NODE_PREFIX,
+    iter_histories,
+    list_version_keys,
+)
+from synnq_assets.trust.registry.validity import trust_node
 
-GRANT_PREFIX = "registry/grants"
-NODE_PREFIX = "registry/nodes"
 PROFILE_PREFIX = "registry/profiles"
+ROTATION_PREFIX = "registry/rotations"
 
-
-class NodeApplication(Record):
-    """What a node hands over to be enrolled, signed with the key that it applies with."""
-
-    kind: ClassVar[str] = "node-application"
-
-    node_id: NodeId
-    organisation: str
-    signing_public_key: str
-    sealing_public_key: str
-    profile: NodeProfile
-    agreement: ParticipationAgreement
-
-
-@dataclass(frozen=True)
-class NodeIdentity:
-    """Who a new node is, and whom it trusts."""
-
-    node_id: str
-    federation: str
-    organisation: str
-    coordinator_public_key: str
-
-
-def create_node(
-    folder: Path,
-    identity: NodeIdentity,
-    *,
-    profile: NodeProfile,
-    agreement: ParticipationAgreement,
-    parallelism: Variant | None = None,
-    wrapper: KeyWrapper | None = None,
-) -> bytes:
-    """Create a node's keys and configuration on its own machine; return its signed application.
-
-    Args:
-        folder: on the node; gets `node.yaml`, `keys/` and the exposure list.
-        identity: the node's id, and the coordinator's public key, received out of band.
-        profile: what the node can do.
-        agreement: the terms that it accepts.
-        parallelism: overrides the recipe's, where the site must.
-        wrapper: protects the private keys; without it they are plain files.
-
-    Raises:
-        EnrolmentError: the folder already holds a node.
-    """
-    if (folder / "node.yaml").exists():
-        raise EnrolmentError(f"{folder} already holds a node; its keys are not overwritten")
-    signing, sealing = SigningKey.generate(), SealingKey.generate()
-    keys: dict[str, SigningKey | SealingKey] = {"signing": signing, "sealing": sealing}
-    for use, key in keys.items():
-        place = folder / "keys" / f"{use}.pem"
-        key.write(KeyFile(place, identity.federation, f"{identity.node_id}/{use}"), wrapper)
-    config: dict[str, object] = {
-        "node_id": identity.node_id,
-        "federation": identity.federation,
-        "organisation": identity.organisation,
-        "signing_key": "keys/signing.pem",
-        "sealing_key": "keys/sealing.pem",
-        "coordinator_public_key": identity.coordinator_public_key,
-        "agreement_sha256": agreement.digest(),
-        "exposure_file": "exposure.json",
-    }
-    if parallelism is not None:
-        config["parallelism"] = parallelism.model_dump()
-    write_atomically(folder / "node.yaml", yaml.safe_dump(config, sort_keys=False).encode())
-    application = NodeApplication(
-        node_id=identity.node_id,
-        organisation=identity.organisation,
-        signing_public_key=signing.public_key,
-        sealing_public_key=sealing.public_key,
-        profile=profile,
-        agreement=agreement,
-    )
-    return sign_record(application, signing)
-
-
-def sign_profile(folder: Path, profile: NodeProfile) -> bytes:
-    """Return a node's newer profile, signed with the key in its folder; runs on the node.
-
-    Raises:
-        SettingsError: the folder holds no node.
-        EnrolmentError: the profile is another node's.
-    """
-    settings = load_node_settings(folder / "node.yaml")
-    if profile.node_id != settings.node_id:
-        raise EnrolmentError(f"{folder} is node {settings.node_id}, not {profile.node_id}")
-    return sign_record(profile, SigningKey.read(node_key_file(settings, "signing")))
+R = TypeVar("R", bound=Record)
 
 
 class Registry:
@@ -132,24 +38,39 @@ class Registry:
         """Read and write through `ledger`."""
         self.ledger = ledger
 
-    def grant_key(self, identity: str, role: Role, public_key: str, signer: SigningKey) -> None:
+    def grant_key(
+        self, identity: str, role: Role, public_key: str, signer: SigningKey, *, at: int
+    ) -> None:
         """Let a key sign in a role; the coordinator's signature makes it so."""
         grant = KeyGrant(
-            identity=parse_node_id(identity), role=role, public_key=public_key, granted_at=now_at()
+            identity=parse_node_id(identity),
+            role=role,
+            public_key=public_key,
+            granted_at=now_at(),
+            audit_index=at,
         )
         self.ledger.put(f"{GRANT_PREFIX}/{identity}.json", grant, signer)
         self.ledger.keyring.add_grant(grant)
 
-    def enrol(self, application: bytes, signer: SigningKey) -> NodeRecord:
+    def enrol(
+        self, application: bytes, signer: SigningKey, *, at: int, weight_cap: float = 1.0
+    ) -> NodeRecord:
         """Enrol a node from its signed application.
 
+        Args:
+            application: as the node signed it.
+            signer: the coordinator.
+            at: position of the audit intent; the node's key counts from there on.
+            weight_cap: largest share of a round's weights that the node may have.
+
         Raises:
-            EnrolmentError: not signed by its own key, ids disagree, an unsafe key, or the node is
-                enrolled already.
+            EnrolmentError: not signed by its own key, ids disagree, an unsafe key, the key of
+                somebody else, or the node is enrolled already.
         """
         claim = self._read_application(application)
         if self.find(claim.node_id) is not None:
             raise EnrolmentError(f"node {claim.node_id} is enrolled already; see `synnq nodes`")
+        self._refuse_known_key(claim.signing_public_key)
         self.ledger.store.put_bytes(f"registry/applications/{claim.node_id}.json", application)
         record = NodeRecord(
             node_id=claim.node_id,
@@ -160,25 +81,39 @@ class Registry:
             agreement_sha256=claim.agreement.digest(),
             status="active",
             enrolled_at=now_at(),
+            weight_cap=weight_cap,
         )
-        return self._put_version(record, signer)
+        return self._put_version(record, signer, at=at)
 
-    def _put_version(self, record: NodeRecord, signer: SigningKey) -> NodeRecord:
-        folder = f"{NODE_PREFIX}/{record.node_id}"
-        version = 1 + sum(1 for _ in self.ledger.store.iter_keys(folder))
-        self.ledger.put(f"{folder}/{version:04d}.json", record, signer)
-        self._trust(record)
+    def _refuse_known_key(self, public_key: str) -> None:
+        """A key that anybody ever had says nothing about who signed with it before."""
+        held = self.ledger.keyring.entries.get(build_key_id(public_key))
+        if held is not None:
+            raise EnrolmentError(
+                f"this signing key is or was the {held.role} key of {held.identity}; every party "
+                "needs a key of its own, never used before"
+            )
+
+    def _put_version(
+        self, held: NodeRecord, signer: SigningKey, *, at: int, **changes: Any
+    ) -> NodeRecord:
+        if at < held.audit_index:
+            raise EnrolmentError(f"position {at} is before the last change of {held.node_id}")
+        record = NodeRecord.model_validate(dict(held) | changes | {"audit_index": at})
+        keys = list_version_keys(self.ledger, record.node_id)
+        key = f"{NODE_PREFIX}/{record.node_id}/{len(keys) + 1:04d}.json"
+        self.ledger.put(key, record, signer)
+        versions = [self.ledger.get(key, NodeRecord) for key in [*keys, key]]
+        trust_node(self.ledger.keyring, versions)
         return record
 
     def _read_application(self, application: bytes) -> NodeApplication:
         # The key is inside the statement that it signs: first read, then verify with that key.
         try:
-            claimed = _peek_application(application)
-            ring = Keyring()
-            ring.add(KeyEntry(claimed.node_id, "node", claimed.signing_public_key))
+            claimed = _peek(application, NodeApplication)
             load_sealing_public_key(claimed.sealing_public_key)
-            claim = open_envelope(
-                application, NodeApplication, ring, roles=("node",), identity=claimed.node_id
+            claim = _open_own(
+                application, NodeApplication, claimed.node_id, claimed.signing_public_key
             )
         except (RecordError, TrustError) as error:
             raise EnrolmentError(f"application refused: {error}") from error
@@ -190,19 +125,72 @@ class Registry:
         return claim
 
     def set_status(
-        self, node_id: str, status: Literal["active", "suspended", "revoked"], signer: SigningKey
+        self,
+        node_id: str,
+        status: Literal["active", "suspended", "revoked"],
+        signer: SigningKey,
+        *,
+        at: int,
     ) -> NodeRecord:
         """Write a new version of a node's record with another status.
 
         Raises:
             EnrolmentError: the node is not enrolled, or was revoked for good.
         """
+        return self._put_version(self._get_unrevoked(node_id), signer, at=at, status=status)
+
+    def set_weight_cap(
+        self, node_id: str, weight_cap: float, signer: SigningKey, *, at: int
+    ) -> NodeRecord:
+        """Write a new version of a node's record with another cap on its weights.
+
+        Raises:
+            EnrolmentError: the node is not enrolled, or was revoked for good.
+        """
+        held = self._get_unrevoked(node_id)
+        return self._put_version(held, signer, at=at, weight_cap=weight_cap)
+
+    def _get_unrevoked(self, node_id: str) -> NodeRecord:
         held = self.get(node_id)
         if held.status == "revoked":
             raise EnrolmentError(f"node {node_id} is revoked; enrol it anew under another id")
-        return self._put_version(held.model_copy(update={"status": status}), signer)
+        return held
 
-    def update_profile(self, node_id: str, envelope: bytes, signer: SigningKey) -> NodeRecord:
+    def rotate(self, envelope: bytes, signer: SigningKey, *, at: int) -> NodeRecord:
+        """Write a new version of a node's record with the keys that it asked for.
+
+        The old key's window ends at `at`, the new one's begins there.
+
+        Raises:
+            EnrolmentError: the node is not active, the request is not about its present key, the
+                new key was seen before, or one of the two signatures is missing.
+        """
+        try:
+            claim = _peek(envelope, KeyRotation)
+            for public_key in (claim.old_signing_public_key, claim.signing_public_key):
+                _open_own(envelope, KeyRotation, claim.node_id, public_key)
+            load_sealing_public_key(claim.sealing_public_key)
+        except (RecordError, TrustError) as error:
+            raise EnrolmentError(f"rotation refused: {error}") from error
+        held = self._get_unrevoked(claim.node_id)
+        if held.status != "active":
+            raise EnrolmentError(f"node {held.node_id} is {held.status}; resume it first")
+        if claim.old_signing_public_key != held.signing_public_key:
+            raise EnrolmentError(f"the rotation of {held.node_id} is not from its present key")
+        self._refuse_known_key(claim.signing_public_key)
+        name = f"{ROTATION_PREFIX}/{held.node_id}/{sha256_hex(envelope)}.json"
+        self.ledger.store.put_bytes(name, envelope)
+        return self._put_version(
+            held,
+            signer,
+            at=at,
+            signing_public_key=claim.signing_public_key,
+            sealing_public_key=claim.sealing_public_key,
+        )
+
+    def update_profile(
+        self, node_id: str, envelope: bytes, signer: SigningKey, *, at: int
+    ) -> NodeRecord:
         """Write a new version of a node's record with the profile that the node signed.
 
         Raises:
@@ -220,12 +208,7 @@ class Registry:
         self.ledger.store.put_bytes(
             f"{PROFILE_PREFIX}/{node_id}/{sha256_hex(envelope)}.json", envelope
         )
-        return self._put_version(held.model_copy(update={"profile": profile}), signer)
-
-    def _trust(self, record: NodeRecord) -> None:
-        self.ledger.keyring.add(
-            KeyEntry(record.node_id, "node", record.signing_public_key, record.status == "active")
-        )
+        return self._put_version(held, signer, at=at, profile=profile)
 
     def load(self) -> "Registry":
         """Put all granted and enrolled keys on the ledger's keyring, and return the registry.
@@ -234,14 +217,19 @@ class Registry:
         """
         for grant in self.ledger.list_all(GRANT_PREFIX, KeyGrant, skip=leave_out):
             self.ledger.keyring.add_grant(grant)
-        for record in self.list_nodes(skip=leave_out):
-            self._trust(record)
+
+        def distrust(item: str, _error: SynnqError) -> None:
+            self.ledger.keyring.distrust(item.removeprefix("node "))
+
+        for node_id, versions in iter_histories(self.ledger, skip=distrust):
+            with skipping(distrust, f"node {node_id}"):
+                trust_node(self.ledger.keyring, versions)
         return self
 
     def find(self, node_id: str) -> NodeRecord | None:
         """Return the newest record of a node, or None."""
-        versions = list(self.ledger.store.iter_keys(f"{NODE_PREFIX}/{parse_node_id(node_id)}"))
-        return self.ledger.get(versions[-1], NodeRecord) if versions else None
+        keys = list_version_keys(self.ledger, node_id)
+        return self.ledger.get(keys[-1], NodeRecord) if keys else None
 
     def get(self, node_id: str) -> NodeRecord:
         """Return the newest record of a node.
@@ -257,24 +245,24 @@ class Registry:
     def list_nodes(self, *, skip: Skip | None = None) -> list[NodeRecord]:
         """Return the newest record of every node, by id.
 
-        A damaged one is an error, or its node is left out where `skip` takes note of it: an older
-        version does not step in, since the newer one may have revoked the node.
+        A damaged version is an error, or its node is left out where `skip` takes note of it: no
+        other version steps in, since the damaged one may have revoked the node.
         """
-        newest = {key.split("/")[-2]: key for key in self.ledger.store.iter_keys(NODE_PREFIX)}
-        records = []
-        for node_id, key in sorted(newest.items()):
-            with skipping(skip, f"node {node_id}"):
-                records.append(self.ledger.get(key, NodeRecord))
-        return records
+        return [versions[-1] for _, versions in iter_histories(self.ledger, skip=skip)]
 
 
-def _peek_application(application: bytes) -> NodeApplication:
-    from synnq_assets.records.base import parse_strict_json
-    from synnq_assets.trust.keys import decode_base64
-
-    envelope = parse_strict_json(application)
+def _peek(data: bytes, record_type: type[R]) -> R:
+    """Return what an envelope claims to hold; nothing of it is verified."""
+    envelope = parse_strict_json(data)
     if not isinstance(envelope, dict) or not isinstance(envelope.get("payload"), str):
         raise RecordError("not a DSSE envelope")
     statement = parse_strict_json(decode_base64(envelope["payload"]))
     predicate = statement.get("predicate") if isinstance(statement, dict) else None
-    return NodeApplication.from_json_value(predicate)
+    return record_type.from_json_value(predicate)
+
+
+def _open_own(data: bytes, record_type: type[R], node_id: str, public_key: str) -> R:
+    """Return the record of an envelope that carries a signature by exactly this key."""
+    ring = Keyring()
+    ring.add(KeyEntry(node_id, "node", public_key))
+    return open_envelope(data, record_type, ring, roles=("node",), identity=node_id)

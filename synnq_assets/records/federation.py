@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from synnq_assets.records.base import Record, UtcTime
 from synnq_assets.records.identifiers import (
@@ -53,7 +53,10 @@ class NodeProfile(Record):
 
 
 class NodeRecord(Record):
-    """An enrolled node: its keys, profile and agreement, signed by the coordinator."""
+    """An enrolled node: its keys, profile and agreement, signed by the coordinator.
+
+    Each change is a new version; all versions together say when which key was valid.
+    """
 
     kind: ClassVar[str] = "node-record"
 
@@ -65,6 +68,8 @@ class NodeRecord(Record):
     agreement_sha256: Sha256
     status: Literal["active", "suspended", "revoked"]
     enrolled_at: UtcTime
+    weight_cap: float = Field(default=1.0, gt=0.0, le=1.0)  # largest share of a round's weights
+    audit_index: NonNegativeInt = 0  # of the intent that this version was made under
 
 
 class KeyGrant(Record):
@@ -76,6 +81,7 @@ class KeyGrant(Record):
     role: Role
     public_key: str  # <algorithm>:<base64>
     granted_at: UtcTime
+    audit_index: NonNegativeInt = 0  # of the intent that it was granted under
 
 
 class RoundBase(Record):

@@ -10,15 +10,18 @@ from synnq_assets.records.orders import FileDigest
 
 
 class TrainingMetrics(Record):
-    """Aggregates of one training job; no text, no per-document figure."""
+    """Aggregates of one training job, from the windows of its log; no text.
+
+    Losses and gradient norms are None where no window holds enough sequences.
+    """
 
     num_tokens: PositiveInt  # unique tokens
     num_tokens_processed: PositiveInt  # with epochs
     num_steps: PositiveInt
-    initial_loss: NonNegativeFloat  # nats per token, mean over the first tenth of the steps
-    final_loss: NonNegativeFloat  # nats per token, mean over the last tenth of the steps
-    mean_gradient_norm: NonNegativeFloat
-    max_gradient_norm: NonNegativeFloat
+    initial_loss: NonNegativeFloat | None  # nats per token, mean over the first tenth of windows
+    final_loss: NonNegativeFloat | None  # nats per token, mean over the last tenth of windows
+    mean_gradient_norm: NonNegativeFloat | None
+    max_gradient_norm: NonNegativeFloat | None  # largest mean of a window
     learning_rate_sum: NonNegativeFloat  # over optimizer steps; bounds how far weights can move
     tokens_per_second: NonNegativeFloat
     wall_seconds: NonNegativeFloat
@@ -37,7 +40,7 @@ class PrivacyClaim(Record):
     num_steps: PositiveInt
     epsilon: NonNegativeFloat
     delta: NonNegativeFloat
-    accountant: str
+    accountant: Literal["rdp", "pld"]
 
 
 class Submission(Record):
@@ -91,6 +94,7 @@ class Verdict(Record):
     cell_tokens: dict[CellKey, PositiveInt]
     checks: tuple[CheckResult, ...]
     decided_at: UtcTime
+    audit_index: NonNegativeInt = 0  # of the intent to judge: keys count as they stood then
 
     @property
     def reasons(self) -> tuple[str, ...]:

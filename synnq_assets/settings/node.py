@@ -32,6 +32,8 @@ class NodeSettings(SettingsModel):
     threads: int = Field(default=1, ge=1)
     parallelism: Variant | None = None  # overrides the recipe's, where the site must
     exposure_file: Path | None = None  # shard ids that this node has opened
+    previous_sealing_key: Path | None = None  # opens orders from before a rotation
+    registry: Path | None = None  # folder of the pinned root, and of what was believed last
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -65,6 +67,17 @@ def default_node_file(environment: Mapping[str, str] | None = None) -> Path | No
     """Return the node file that SYNNQ_NODE names, or None where it is not set."""
     value = (os.environ if environment is None else environment).get("SYNNQ_NODE")
     return Path(value) if value else None
+
+
+def find_log_folder(node_file: Path | None, environment: Mapping[str, str] | None = None) -> Path:
+    """Return where this node keeps the payload's output: `SYNNQ_NODE_LOGS`, or `logs` beside it.
+
+    It is found without reading the node file, which may be what is wrong.
+    """
+    value = (os.environ if environment is None else environment).get("SYNNQ_NODE_LOGS")
+    if value:
+        return Path(value)
+    return (node_file.resolve().parent if node_file else Path.home() / ".synnq") / "logs"
 
 
 def read_launch(environment: Mapping[str, str] | None = None) -> Launch:
@@ -107,6 +120,9 @@ def read_visible_devices(environment: Mapping[str, str] | None = None) -> Visibl
     )
 
 
+_PATHS = ("signing_key", "sealing_key", "previous_sealing_key", "exposure_file", "registry")
+
+
 def load_node_settings(path: Path) -> NodeSettings:
     """Read a node's configuration. Relative paths are relative to the file.
 
@@ -121,7 +137,7 @@ def load_node_settings(path: Path) -> NodeSettings:
     base = path.resolve().parent
     updates = {
         name: base / value
-        for name in ("signing_key", "sealing_key", "exposure_file")
+        for name in _PATHS
         if (value := getattr(settings, name)) is not None and not value.is_absolute()
     }
     return settings.model_copy(update=updates)

@@ -61,6 +61,8 @@ class Intake:
         probe: `.npy` of held-out token rows [B, T], uint16 or uint32; None only where the settings
             ask for no probe.
         received_at: when it arrived.
+        audit_index: position in the audit log that it is judged at: the node's key has to count
+            there.
     """
 
     folder: Path
@@ -73,6 +75,7 @@ class Intake:
     known_digests: Mapping[str, str]
     probe: Path | None
     received_at: datetime
+    audit_index: int
 
 
 @dataclass(frozen=True)
@@ -195,6 +198,7 @@ class Case:
             self.intake.keyring,
             roles=("node",),
             identity=self.intake.node.node_id,
+            at=self.intake.audit_index,
         )
 
     @contextmanager

@@ -28,6 +28,11 @@ class JobFolder:
         return self.root / "inputs" / "checkpoint"
 
     @property
+    def registry_dir(self) -> Path:
+        """The registry's metadata, as it came with the order."""
+        return self.root / "registry"
+
+    @property
     def work_dir(self) -> Path:
         """The payload's own checkpoints."""
         return self.root / "work"

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,15 +37,18 @@ def open_shards(
         ShardError: a file is missing, damaged, or not what the order says; fetch it again.
         TrustError: the node's sealing key cannot be read.
     """
-    key = SealingKey.read(node_key_file(node, "sealing"))
+    keys = [SealingKey.read(node_key_file(node, "sealing"))]
+    if node.previous_sealing_key is not None:
+        earlier = node.model_copy(update={"sealing_key": node.previous_sealing_key})
+        keys.append(SealingKey.read(node_key_file(earlier, "sealing")))
     return tuple(
-        _open_shard(order, shard, folder.sealed_path(shard.shard_id), key, vocab_size=vocab_size)
+        _open_shard(order, shard, folder.sealed_path(shard.shard_id), keys, vocab_size=vocab_size)
         for shard in order.shards
     )
 
 
 def _open_shard(
-    order: Order, shard: OrderShard, path: Path, key: SealingKey, *, vocab_size: int
+    order: Order, shard: OrderShard, path: Path, keys: Sequence[SealingKey], *, vocab_size: int
 ) -> TokenShard:
     short = f"shard {shard.shard_id[:12]}…"
     try:
@@ -56,7 +59,7 @@ def _open_shard(
         raise ShardError(f"{short} is damaged: not the file that the order names; fetch it again")
     try:
         context = build_wrap_context(order, shard.shard_id)
-        data_key = unwrap_data_key(shard.wrapped_key, key, context)
+        data_key = _unwrap(shard.wrapped_key, keys, context)
         plaintext = open_sealed(path, data_key, build_seal_context(shard.shard_id))
     except SealError as error:
         raise ShardError(f"{short} does not open with this node's sealing key: {error}") from error
@@ -71,6 +74,14 @@ def _open_shard(
             f"the order says {shard.num_tokens} of {shard.cell!r}"
         )
     return content
+
+
+def _unwrap(wrapped: str, keys: Sequence[SealingKey], context: bytes) -> bytes:
+    """Unwrap with the present key, or with the one before a rotation."""
+    for key in keys[:-1]:
+        with suppress(SealError):
+            return unwrap_data_key(wrapped, key, context)
+    return unwrap_data_key(wrapped, keys[-1], context)
 
 
 def record_exposure(path: Path, shard_ids: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from synnq_assets.records.orders import Order
 from synnq_assets.settings.node import Launch, NodeSettings, read_launch
 from synnq_assets.settings.recipe import Recipe
 from synnq_assets.storage.tokens import TokenShard
+from synnq_assets.training.believing import believe_order
 from synnq_assets.training.folder import JobFolder
 from synnq_assets.training.interrupts import RequeueError, StopFlag
 from synnq_assets.training.opening import open_shards, record_exposure
@@ -22,7 +23,6 @@ from synnq_assets.training.verifying import (
     read_recipe,
     verify_base,
     verify_deadline,
-    verify_order,
 )
 from synnq_assets.trust.keyfiles import node_key_file
 from synnq_assets.trust.keys import SigningKey
@@ -71,8 +71,8 @@ def run_order(
     with StopFlag() as stop:
         try:
             _run(_Job(folder, node, launch, reporter, stop), data, transform_update)
-        except RequeueError as error:
-            reporter.report_phase("training", str(error))
+        except RequeueError:
+            reporter.report("checkpointed")
             raise
         except Exception as error:
             reporter.report_failure(error)
@@ -81,27 +81,28 @@ def run_order(
 
 
 def _run(job: _Job, data: bytes, transform: Transform | None) -> None:
-    job.reporter.report_phase("verifying", "verifying the order and its inputs")
-    order = verify_order(data, job.node)
+    job.reporter.report("verifying")
     # The signing key is read now, not after days of training.
     signing_key = SigningKey.read(node_key_file(job.node, "signing"))
+    is_first = job.launch.rank == 0
+    order = believe_order(data, job.folder, job.node, signing_key.public_key, remember=is_first)
     if not is_answered(job.folder, order, signing_key):
         verify_deadline(order, now_at())
         recipe = read_recipe(job.folder.recipe_path, order)
-        job.reporter.every_seconds = recipe.training.report_every_seconds
+        job.reporter.follow(recipe)
         if job.launch.rank == 0:
             verify_base(job.folder, order)
-        job.reporter.report_phase("opening", f"opening {len(order.shards)} shards")
+        job.reporter.report("opening")
         vocab_size = recipe.tokenizer.vocab_size
         shards = open_shards(order, job.folder, job.node, vocab_size=vocab_size)
         if job.launch.rank == 0 and job.node.exposure_file is not None:
             record_exposure(job.node.exposure_file, [shard.shard_id for shard in order.shards])
         state = _train(job, order, recipe, shards, transform)
         if job.launch.rank == 0:
-            _sign(job, order, state, signing_key)
+            _sign(job, order, recipe, state, signing_key)
     if job.launch.rank == 0:
         shutil.rmtree(job.folder.work_dir, ignore_errors=True)
-    job.reporter.report_phase("done", "the submission is complete")
+    job.reporter.report("done")
 
 
 def _train(
@@ -125,29 +126,29 @@ def _train(
     variant = job.node.parallelism or settings.parallelism
     strategy_type = find_strategy(variant)
     torch.set_num_threads(job.node.threads)
-    job.reporter.report_phase("training", f"building the model for {variant.name}")
+    job.reporter.report("building")
     with open_ranks(job.launch, needs_group=strategy_type.needs_group) as ranks:
         source = ModelSource(recipe, job.folder.checkpoint_dir / MODEL_FILE)
         strategy = strategy_type(source, settings, ranks, variant.params)
         store = CheckpointStore(job.folder.work_dir, order.digest(), strategy, ranks)
         state = store.load_latest() or RunState(started_at=now_at())
-        job.reporter.report_phase("training", f"training from step {state.step}")
+        job.reporter.report("training")
         TrainingLoop(
             order, shards, schedule, settings, strategy, ranks, store, job.reporter, job.stop
         ).run(state)
-        job.reporter.report_phase("writing", "writing the submission")
-        write_files(job.folder, strategy, state, transform)
+        job.reporter.report("writing")
+        write_files(job.folder, recipe, strategy, state, transform)
         ranks.wait()
     return state
 
 
-def _sign(job: _Job, order: Order, state: "RunState", key: SigningKey) -> None:
+def _sign(job: _Job, order: Order, recipe: Recipe, state: "RunState", key: SigningKey) -> None:
     from synnq_assets.training.answering import write_manifest
-    from synnq_assets.training.logs import build_metrics
+    from synnq_assets.training.logs import build_metrics, build_windows
 
     metrics = build_metrics(
         order,
-        state.rows,
+        build_windows(state.rows, recipe),
         wall_seconds=state.wall_seconds,
         energy_joules=state.energy_joules,
         world_size=job.launch.world_size,

@@ -1,9 +1,11 @@
 """Is this order ours to run, and is what came with it what it names?
 
-The node trusts one key, the coordinator's, pinned in its own settings when it enrolled. All that
-decides (recipe, base checkpoint, shards, deadline) is in the signed order or digested by it.
+The node trusts the coordinator's key, as the registry names it (believing.py) or, without one, as
+its own settings pinned it. All that decides (recipe, base checkpoint, shards, deadline) is in the
+signed order or digested by it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -42,8 +44,13 @@ def parse_claimed_assignment(data: bytes) -> str | None:
     return claimed if isinstance(claimed, str) else None
 
 
-def verify_order(data: bytes, node: NodeSettings) -> Order:
-    """Return the order in an envelope if the pinned coordinator signed it for this node.
+def verify_order(data: bytes, node: NodeSettings, coordinator_keys: Sequence[str] = ()) -> Order:
+    """Return the order in an envelope if the coordinator signed it for this node.
+
+    Args:
+        data: the envelope, as received.
+        node: this node's own settings.
+        coordinator_keys: as the registry names them; without any, the pinned key counts.
 
     Raises:
         OrderError: signed by a stranger, damaged, or meant for another federation, node or
@@ -51,7 +58,8 @@ def verify_order(data: bytes, node: NodeSettings) -> Order:
         SettingsError: the pinned coordinator key is not a key.
     """
     try:
-        keyring = Keyring.with_root(node.federation, node.coordinator_public_key)
+        keys = coordinator_keys or (node.coordinator_public_key,)
+        keyring = Keyring.with_root(node.federation, *keys)
     except TrustError as error:
         raise SettingsError(f"coordinator_public_key in the node's settings: {error}") from error
     try:

@@ -5,12 +5,14 @@ Sources: DSSE v1.0 (secure-systems-lab/dsse, protocol.md), in-toto Statement v1.
 """
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from synnq_assets.errors import RecordError, SignatureError, TrustError
 from synnq_assets.records.base import Record, canonical_json, parse_strict_json
 from synnq_assets.records.federation import Role
-from synnq_assets.trust.keyring import Keyring
+from synnq_assets.trust.keyring import KeyEntry, Keyring
 from synnq_assets.trust.keys import SigningKey, decode_base64, encode_base64, parse_public_key
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -31,8 +33,8 @@ def _predicate_type(record_type: type[Record]) -> str:
     return f"{PREDICATE_BASE}/{record_type.kind}/v1"
 
 
-def sign_record(record: Record, key: SigningKey) -> bytes:
-    """Return the DSSE envelope (JSON bytes) of a record, signed with one key."""
+def sign_record(record: Record, *keys: SigningKey) -> bytes:
+    """Return the DSSE envelope (JSON bytes) of a record, signed with each of the keys."""
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": record.kind, "digest": {"sha256": record.digest()}}],
@@ -40,18 +42,18 @@ def sign_record(record: Record, key: SigningKey) -> bytes:
         "predicate": record.model_dump(mode="json"),
     }
     payload = canonical_json(statement)
-    signature = key.sign(encode_for_signing(PAYLOAD_TYPE, payload))
+    message = encode_for_signing(PAYLOAD_TYPE, payload)
     envelope = {
         "payloadType": PAYLOAD_TYPE,
         "payload": encode_base64(payload),
-        "signatures": [{"keyid": key.key_id, "sig": encode_base64(signature)}],
+        "signatures": [
+            {"keyid": key.key_id, "sig": encode_base64(key.sign(message))} for key in keys
+        ],
     }
     return json.dumps(envelope, separators=(",", ":")).encode()
 
 
-def _open_signed(
-    data: bytes, keyring: Keyring, roles: tuple[Role, ...], identity: str | None
-) -> Any:
+def _open_signed(data: bytes, find: Callable[[str], KeyEntry]) -> Any:
     envelope = parse_strict_json(data)
     if not isinstance(envelope, dict) or set(envelope) != {"payloadType", "payload", "signatures"}:
         raise SignatureError("not a DSSE envelope: needs payloadType, payload, signatures")
@@ -71,7 +73,7 @@ def _open_signed(
         if not all(isinstance(value, str) for value in item.values()):
             raise SignatureError("keyid and sig must be text")
         try:
-            entry = keyring.find(item["keyid"], roles=roles, identity=identity)
+            entry = find(item["keyid"])
             parse_public_key(entry.public_key).verify(item["sig"], message)
         except TrustError as error:
             problem = str(error)
@@ -87,6 +89,7 @@ def open_envelope(
     *,
     roles: tuple[Role, ...],
     identity: str | None = None,
+    at: int | None = None,
 ) -> R:
     """Verify an envelope as received, and return its record.
 
@@ -96,20 +99,21 @@ def open_envelope(
         keyring: which key may sign in which role.
         roles: roles that may sign this record.
         identity: if given, the signer must be exactly this party.
+        at: position in the audit log at which the key must have been valid; None: it must be now.
 
     Raises:
         SignatureError: not an envelope, wrong type, or no valid signature by an entitled key.
         RecordError: correctly signed, but not the expected record.
     """
     try:
-        statement = _open_signed(data, keyring, roles, identity)
+        find = partial(keyring.find, roles=roles, identity=identity, at=at)
+        statement = _open_signed(data, find)
     except RecordError as error:
         raise SignatureError(f"not an envelope: {error}") from error
     if not isinstance(statement, dict) or statement.get("_type") != STATEMENT_TYPE:
         raise SignatureError("payload is not an in-toto statement")
     if statement.get("predicateType") != _predicate_type(record_type):
-        found = str(statement.get("predicateType"))[:80]
-        raise SignatureError(f"statement is a {found}, expected {record_type.kind}")
+        raise SignatureError(f"the statement is of another type, expected {record_type.kind}")
     record = record_type.from_json_value(statement.get("predicate"))
     subject = [{"name": record.kind, "digest": {"sha256": record.digest()}}]
     if statement.get("subject") != subject:

@@ -1,7 +1,8 @@
 """A coordinator's home: settings, keys, object store, ledger and audit log in one folder.
 
 settings.json      resolved settings, canonical
-keys/              coordinator, steward (signing and sealing), release, log; see keyfiles.py
+keys/              coordinator, steward (signing and sealing), release, log, registry, and until
+                   they are moved offline root-1 to root-3; see keyfiles.py
 store/             the object store (the embedded default; see storage/folder.py)
 audit.sqlite       the audit log
 jobs/              staged job folders (local backend)
@@ -13,25 +14,28 @@ dagster/           DAGSTER_HOME
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from synnq_assets.errors import SettingsError, StorageError, TrustError
+from synnq_assets.errors import SettingsError, StorageError
+from synnq_assets.records.base import now_at
 from synnq_assets.settings import Settings, read_settings
 from synnq_assets.storage.files import write_atomically
 from synnq_assets.storage.folder import FolderStore
-from synnq_assets.trust.audit import AuditLog, LogKeys, LogVerifier, build_origin
+from synnq_assets.trust.audit import AuditLog, LogKeys, LogVerifier, open_database
 from synnq_assets.trust.campaign import Campaign
-from synnq_assets.trust.keyfiles import KeyFile
+from synnq_assets.trust.concealing import Concealer
+from synnq_assets.trust.keyfiles import KeyFile, read_facts
 from synnq_assets.trust.keyring import Keyring
-from synnq_assets.trust.keys import SealingKey, SigningKey, parse_public_key
+from synnq_assets.trust.keys import SealingKey, SigningKey
 from synnq_assets.trust.ledger import Ledger
 from synnq_assets.trust.wrapping import KeyWrapper
 
-SIGNING_KEYS = ("coordinator", "steward", "release")
+ROOT_KEYS = ("root-1", "root-2", "root-3")  # of the registry; 2 sign
+SIGNING_KEYS = ("coordinator", "steward", "release", "registry")
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,15 @@ class Home:
         shutil.rmtree(building, ignore_errors=True)
         try:
             federation = settings.recipe.federation
-            for name in SIGNING_KEYS:
-                SigningKey.generate().write(_key_file(building, federation, name), wrapper)
+            keys = {name: SigningKey.generate() for name in (*SIGNING_KEYS, *ROOT_KEYS)}
+            for name, key in keys.items():
+                key.write(_key_file(building, federation, name), wrapper)
             sealing = _key_file(building, federation, "steward-sealing")
             SealingKey.generate().write(sealing, wrapper)
             LogKeys.generate(federation).write(building / "keys", wrapper)
             for folder in ("store", "jobs", "nodes", "dagster"):
                 (building / folder).mkdir()
+            _create_root(FolderStore(building / "store"), keys)
             write_atomically(building / "settings.json", settings.canonical_bytes())
             if path.exists():
                 path.rmdir()
@@ -146,6 +152,11 @@ class Home:
         return self._key("release")
 
     @cached_property
+    def registry_key(self) -> SigningKey:
+        """Signs snapshot and timestamp of the registry, and nothing else."""
+        return self._key("registry")
+
+    @cached_property
     def store(self) -> FolderStore:
         """The object store."""
         return FolderStore(self.path / "store")
@@ -168,7 +179,26 @@ class Home:
     @cached_property
     def audit(self) -> AuditLog:
         """The audit log; every append signs a new head."""
-        return AuditLog(self.path / "audit.sqlite", self.log_keys)
+        database = open_database(self.settings.profile.audit, self.path / "audit.sqlite")
+        return AuditLog(database, self.log_keys, conceal=self.concealer.conceal)
+
+    @cached_property
+    def concealer(self) -> Concealer:
+        """Puts pseudonyms in the place of nodes, in the audit log."""
+        recipe = self.settings.recipe
+        return Concealer(
+            self.path / "keys" / "pseudonyms",
+            recipe.federation,
+            recipe.privacy.pseudonym_epoch_days,
+            find_nodes=self._find_nodes,
+            find_wrapper=lambda: read_facts(self.key_file("coordinator")).wrapper,
+        )
+
+    def _find_nodes(self) -> frozenset[str]:
+        """Return the ids of all nodes with a key on the keyring, or with a folder in this home."""
+        entries = self.keyring.entries.values()
+        local = os.listdir(self.path / "nodes") if (self.path / "nodes").is_dir() else ()
+        return frozenset([*(entry.identity for entry in entries if entry.role == "node"), *local])
 
     @cached_property
     def log_keys(self) -> LogKeys:
@@ -182,16 +212,21 @@ class Home:
         Raises:
             TrustError: they were not granted, or `Registry(ledger).load()` was not called.
         """
-        held = {
-            parse_public_key(entry.public_key).algorithm.name: entry.public_key
-            for entry in self.keyring.entries.values()
-            if entry.role == "log"
-        }
-        try:
-            origin = build_origin(self.settings.recipe.federation)
-            return LogVerifier(origin, held["ed25519"], held["ml-dsa-44"])
-        except KeyError as error:
-            raise TrustError(f"no {error} key of the audit log was granted") from error
+        return LogVerifier.from_keyring(self.settings.recipe.federation, self.keyring)
+
+
+def _create_root(store: FolderStore, keys: Mapping[str, SigningKey]) -> None:
+    from synnq_assets.trust.registry.repository import MetadataRepository
+    from synnq_assets.trust.registry.roles import RootKeys
+
+    public = {name: key.public_key for name, key in keys.items()}
+    named = RootKeys(
+        root=tuple(public[name] for name in ROOT_KEYS),
+        coordinator=(public["coordinator"],),
+        online=(public["registry"],),
+    )
+    signers = [keys[name] for name in ROOT_KEYS]
+    MetadataRepository(store).create_root(named, signers, now_at())
 
 
 def _key_file(home: Path, federation: str, name: str) -> KeyFile:

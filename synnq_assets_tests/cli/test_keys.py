@@ -26,7 +26,10 @@ from synnq_assets.trust.wrapping import FileWrapper, VaultTransitWrapper
 from synnq_assets_tests.trust.transit import serving_transit
 
 CANARY = "canary-passphrase-of-the-test"
-NAMES = ["coordinator", "log", "log-ml-dsa-44", "release", "steward", "steward-sealing"]
+NAMES = [
+    *("coordinator", "log", "log-ml-dsa-44", "registry", "release", "root-1", "root-2", "root-3"),
+    *("steward", "steward-sealing"),
+]
 
 
 @pytest.fixture
@@ -87,7 +90,8 @@ def test_a_fresh_home_lists_its_keys_with_warnings(home, capsys, monkeypatch):
     code, text = synnq(capsys, "keys", "list", "--home", home)
     assert code == 0
     assert all(name in text for name in NAMES)
-    assert text.count("not encrypted") == 5
+    assert text.count("not encrypted") == 9
+    assert text.count("root key of the registry: move it offline") == 3
     assert f"chmod 600 {home / 'keys' / 'steward.pem'}" in text
     assert "cannot read private key" in text
     assert "ml-dsa-44" in text
@@ -108,7 +112,7 @@ def test_keys_are_protected_and_unprotected_and_stay_the_same_keys(
     assert {path.stat().st_mode & 0o777 for path in (home / "keys").glob("*.pem")} == {0o600}
     assert synnq(capsys, "audit", "verify", "--home", home)[0] == 0
     code, text = synnq(capsys, "keys", "unprotect", "--home", home)
-    assert (code, text) == (0, "6 keys, protection: none\n")
+    assert (code, text) == (0, "10 keys, protection: none\n")
     assert protections(home) == {None}
     assert open_every_key(home) == opened
 
@@ -211,6 +215,7 @@ def test_a_home_and_a_node_can_be_created_protected(tmp_path, key_folder, capsys
         "--federation": "synnq-smoke",
         "--organisation": "Centre A",
         "--coordinator-key": Home.open(home).coordinator.public_key,
+        "--root": home / "store/registry/metadata/1.root.json",
         "--profile": tmp_path / "profile.yaml",
         "--terms": tmp_path / "terms.txt",
         "--wrapper": "file",

@@ -188,7 +188,7 @@ def build_order(home, base, node, attempt=1):
     )
 
 
-def accept(home, assignment_id, decision="accepted"):
+def accept(home, assignment_id, decision="accepted", audit_index=0):
     round_key, node_id, _ = assignment_id.split(".")
     home.campaign.put_verdict(
         Verdict(
@@ -202,6 +202,7 @@ def accept(home, assignment_id, decision="accepted"):
             cell_tokens={"de.health": 1000},
             checks=(),
             decided_at=now_at(),
+            audit_index=audit_index,
         ),
         home.coordinator,
     )

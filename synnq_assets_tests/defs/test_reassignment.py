@@ -119,7 +119,7 @@ def test_without_a_candidate_the_record_says_so(home):
 def test_suspended_nodes_get_nothing(home):
     lost = open_round_one(home)["node-east"]
     for node in ("node-north", "node-south"):
-        Registry(home.ledger).set_status(node, "suspended", home.coordinator)
+        Registry(home.ledger).set_status(node, "suspended", home.coordinator, at=home.audit.size())
     loss = reassign(home, lost, "gone")
     assert {name.split(".")[1] for name in loss.replacements} == {"node-west"}
 

@@ -151,7 +151,9 @@ def test_a_damaged_verdict_does_not_hold_up_the_others(home, instance, capfd):
 
 def test_a_damaged_node_record_leaves_that_node_out_and_no_older_version_steps_in(home, instance):
     start(home)
-    Registry(home.ledger).set_status("node-east", "suspended", home.coordinator)
+    Registry(home.ledger).set_status(
+        "node-east", "suspended", home.coordinator, at=home.audit.size()
+    )
     damage(home, "registry/nodes/node-east/0002.json")
     assert steps(evaluate_tick(open_round, home, instance)) == ["open:r0001"]
     instance.add_dynamic_partitions("round", ["r0001"])

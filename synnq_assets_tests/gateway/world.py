@@ -18,7 +18,7 @@ from synnq_assets.cli.app import run
 from synnq_assets.cli.gateway import build_gateway
 from synnq_assets.cli.home import grant_own_keys
 from synnq_assets.federation import Registry, create_node
-from synnq_assets.federation.registry import NodeIdentity
+from synnq_assets.federation.enrolment import NodeIdentity
 from synnq_assets.gateway import GatewayLimits, NodeCredentials, build_server
 from synnq_assets.records.base import now_at
 from synnq_assets.records.federation import RoundBase
@@ -74,7 +74,7 @@ def build_home(path):
         application = create_node(
             folder, identity, profile=build_profile(node), agreement=build_agreement(node)
         )
-        Registry(home.ledger).enrol(application, home.coordinator)
+        Registry(home.ledger).enrol(application, home.coordinator, at=home.audit.size())
         certify(home, node)
     open_round(home)
     return home

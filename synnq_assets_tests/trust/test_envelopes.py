@@ -9,7 +9,7 @@ from synnq_assets.errors import RecordError, SignatureError, TrustError
 from synnq_assets.records.federation import NodeProfile, ParticipationAgreement
 from synnq_assets.trust import Keyring, SigningKey, open_envelope, sign_record
 from synnq_assets.trust.envelopes import encode_for_signing
-from synnq_assets.trust.keyring import KeyEntry
+from synnq_assets.trust.keyring import KeyEntry, Window
 from synnq_assets.trust.keys import parse_public_key
 from synnq_assets_tests.builders import build_agreement, build_profile
 
@@ -53,13 +53,33 @@ def test_node_a_cannot_sign_as_node_b():
 
 def test_a_suspended_key_is_refused():
     key, ring = SigningKey.generate(), Keyring()
-    ring.add(KeyEntry("node-a", "node", key.public_key, is_active=False))
+    ring.add(KeyEntry("node-a", "node", key.public_key, windows=(Window(3, 7),)))
     with pytest.raises(SignatureError, match="suspended or revoked"):
         reopen(sign_record(build_profile(), key), keyring=ring, roles=("node",))
 
 
+@pytest.mark.parametrize(("at", "counts"), [(2, False), (3, True), (6, True), (7, False)])
+def test_a_signature_counts_inside_its_key_s_window_alone(at, counts):
+    key, ring = SigningKey.generate(), Keyring()
+    ring.add(KeyEntry("node-a", "node", key.public_key, windows=(Window(3, 7), Window(9))))
+    envelope = sign_record(build_profile(), key)
+    if counts:
+        assert reopen(envelope, keyring=ring, roles=("node",), at=at) == build_profile()
+    else:
+        with pytest.raises(SignatureError, match=f"not valid at position {at} of the audit log"):
+            reopen(envelope, keyring=ring, roles=("node",), at=at)
+    assert reopen(envelope, keyring=ring, roles=("node",)) == build_profile()
+
+
+def test_a_key_belongs_to_one_party_alone():
+    key, ring = SigningKey.generate(), Keyring()
+    ring.add(KeyEntry("node-a", "node", key.public_key))
+    with pytest.raises(TrustError, match="is the node key of 'node-a' already"):
+        ring.add(KeyEntry("node-b", "node", key.public_key))
+
+
 def test_another_kind_of_record_is_refused():
-    with pytest.raises(SignatureError, match="participation-agreement/v1, expected node-profile"):
+    with pytest.raises(SignatureError, match="of another type, expected node-profile"):
         reopen(sign_record(build_agreement(), KEY))
     assert reopen(sign_record(build_agreement(), KEY), record_type=ParticipationAgreement)
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import yaml
 
 from synnq_assets.cli.demo.wishes import Wishes, resolve_wishes
-from synnq_assets.cli.home import grant_own_keys
+from synnq_assets.cli.home import changing_registry, grant_own_keys
 from synnq_assets.errors import SettingsError
-from synnq_assets.federation import Registry, create_node
-from synnq_assets.federation.registry import NodeIdentity
+from synnq_assets.federation import NodeIdentity, Registry, create_node
 from synnq_assets.records.base import now_at
 from synnq_assets.records.federation import NodeProfile, ParticipationAgreement
 from synnq_assets.settings import Settings
@@ -98,7 +97,13 @@ def enrol_demo_node(home: Home, node: DemoNode) -> None:
     federation = home.settings.recipe.federation
     application = create_node(
         home.path / "nodes" / node.node_id,
-        NodeIdentity(node.node_id, federation, node.organisation, home.coordinator.public_key),
+        NodeIdentity(
+            node.node_id,
+            federation,
+            node.organisation,
+            home.coordinator.public_key,
+            home.store.get_bytes("registry/metadata/1.root.json"),
+        ),
         profile=NodeProfile(
             node_id=node.node_id,
             site=home.settings.profile.name,
@@ -124,8 +129,8 @@ def enrol_demo_node(home: Home, node: DemoNode) -> None:
             signed_at=now_at(),
         ),
     )
-    with home.audit.act("enrol_node", node.node_id, actor="coordinator") as deed:
-        record = Registry(home.ledger).enrol(application, home.coordinator)
+    with changing_registry(home, "enrol_node", node.node_id) as (registry, deed):
+        record = registry.enrol(application, home.coordinator, at=deed.intent)
         deed.details.update(agreement=record.agreement_sha256)
 
 
