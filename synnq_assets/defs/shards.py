@@ -24,6 +24,7 @@ from synnq_assets.shards import (
     write_holdout,
     write_probe,
 )
+from synnq_assets.shards.figures import build_figures
 from synnq_assets.storage.files import describe_file
 from synnq_assets.trust import Home
 
@@ -114,7 +115,7 @@ def shard_plan(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
             "cells": render_table(("cell", "shards", "tokens"), rows),
             "documents held back": sum(held_back.values()),
             "documents left out": render_left_out(plan),
-            "figures": dg.MetadataValue.json(plan.figures()),
+            "figures": dg.MetadataValue.json(build_figures(plan)),
         },
     )
 

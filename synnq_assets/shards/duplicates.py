@@ -5,27 +5,17 @@ them (Unicode normal form C, runs of white space as one), but after redaction. T
 lowest document id stays, so the order of sources changes nothing. Memory holds digests, no texts.
 """
 
-import hashlib
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from synnq_assets.shards.survey import SurveyedDocument
+from synnq_assets.shards.survey import SurveyedDocument
 
 Duplicates = dict[str, dict[str, str]]  # source -> document left out -> the one that stays
 
 
-def digest_text(text: str) -> bytes:
-    """Return the SHA-256 of a text's words in their order; 32 bytes."""
-    words = unicodedata.normalize("NFC", " ".join(text.split()))
-    return hashlib.sha256(words.encode()).digest()
-
-
 def leave_out_duplicates(
-    surveyed: Sequence["SurveyedDocument"],
-) -> tuple[list["SurveyedDocument"], Duplicates]:
+    surveyed: Sequence[SurveyedDocument],
+) -> tuple[list[SurveyedDocument], Duplicates]:
     """Return the documents that stay, sorted by doc_id, and those that are left out for them."""
     first: dict[bytes, str] = {}
     kept = []

@@ -1,12 +1,11 @@
 """A plan in figures: what came out, and how far it is from what was asked."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from synnq_assets.shards.plan import PlannedShard, ShardPlan
+from synnq_assets.shards.plan import PlannedShard, ShardPlan
 
 
-def build_figures(plan: "ShardPlan") -> dict[str, Any]:
+def build_figures(plan: ShardPlan) -> dict[str, Any]:
     """Return a plan's figures as plain JSON values.
 
     Deviations are shares of the target and leave the residual out. Distances are Kolmogorov-Smirnov

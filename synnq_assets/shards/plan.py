@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from synnq_assets.errors import ShardError
 from synnq_assets.settings.recipe import ShardSettings
 from synnq_assets.shards.content import digest_config
-from synnq_assets.shards.figures import build_figures
 
 FORMAT = "synnq-shard-plan-1"
 PLAN_KEY = "shards/plan.json"
@@ -90,10 +89,6 @@ class ShardPlan:
         if digest_config(settings) != plan.config_sha256:
             raise ShardError("the plan's settings do not match its config_sha256; plan again")
         return plan
-
-    def figures(self) -> dict[str, Any]:
-        """Return what an operator wants to see; see `figures.build_figures`."""
-        return build_figures(self)
 
 
 def _render_shard(shard: PlannedShard) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Read every document once: how many tokens, how complex, and where it may be cut."""
 
+import hashlib
 import sys
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +22,6 @@ from synnq_assets.shards.complexity import (
 )
 from synnq_assets.shards.cut import find_cuts
 from synnq_assets.shards.documents import build_cell_key, parse_cell_key, verify_document_id
-from synnq_assets.shards.duplicates import digest_text
 from synnq_assets.shards.spool import TokenSpool
 from synnq_assets.shards.tokenizer import iter_tokenized
 
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 
 COLUMNS = ("doc_id", "language", "domain", "source", "text")
 PART_SHARE = 0.5  # of the target: the most that a part of an oversized document holds
+
+
+def digest_text(text: str) -> bytes:
+    """Return the SHA-256 of a text's words in their order; 32 bytes."""
+    words = unicodedata.normalize("NFC", " ".join(text.split()))
+    return hashlib.sha256(words.encode()).digest()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from synnq_assets.errors import ShardError
 from synnq_assets.shards import ShardPlan, plan_shards, write_holdout
+from synnq_assets.shards.figures import build_figures
 from synnq_assets.shards.tokenizer import load_tokenizer
 from synnq_assets.storage import FolderStore
 
@@ -39,7 +40,7 @@ def test_every_document_is_in_one_place_and_all_tokens_are_accounted_for(campaig
     assert {d.doc_id for d in parts} | set(held) == set(sizes)
     # Each cut adds one end of text; nothing else comes or goes.
     cuts = sum(d.part > 1 for d in parts)
-    figures = campaign.plan.figures()
+    figures = build_figures(campaign.plan)
     assert figures["num_tokens"] == sum(d.num_tokens for d in parts)
     assert figures["num_tokens"] + figures["holdout_tokens"] == sum(sizes.values()) + cuts
 
@@ -69,7 +70,7 @@ def test_parts_begin_at_paragraphs(campaign):
 def test_shards_meet_the_target_and_figures_say_so(campaign):
     full = [shard for shard in iter_shards(campaign.plan) if not shard.is_residual]
     worst = max(abs(shard.num_tokens / SETTINGS.target_tokens - 1) for shard in full)
-    figures = campaign.plan.figures()
+    figures = build_figures(campaign.plan)
     assert figures["max_deviation"] == pytest.approx(worst)
     assert worst <= SETTINGS.tolerance
     assert figures["num_beyond_tolerance"] == 0
@@ -127,7 +128,7 @@ def test_a_corpus_smaller_than_a_shard_makes_one_residual(campaign, tmp_path):
     path = write_documents(tmp_path / "d.parquet", build_cell("de", "law", 3))
     plan = plan_shards([path], campaign.tokenizer, SETTINGS.model_copy(update={"holdout_share": 0}))
     assert [(shard.cell, shard.is_residual) for shard in iter_shards(plan)] == [("mul.mixed", True)]
-    assert plan.figures()["residual_tokens"] == plan.figures()["num_tokens"]
+    assert build_figures(plan)["residual_tokens"] == build_figures(plan)["num_tokens"]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_the_same_text_from_another_source_is_left_out_and_counted(campaign, tmp
     assert all(min(pair) in places and max(pair) not in places for pair in pairs)
     assert copies[2]["doc_id"] in places
     assert len(places) + len(left_out) == len(rows) + len(copies)
-    counts = plan.figures()["duplicates_left_out"]
+    counts = build_figures(plan)["duplicates_left_out"]
     assert sum(counts.values()) == 2
     assert counts == {source: len(ids) for source, ids in plan.duplicates.items()}
     assert ShardPlan.from_bytes(plan.to_bytes()) == plan
@@ -196,7 +197,7 @@ def test_the_same_text_from_another_source_is_left_out_and_counted(campaign, tmp
 
 
 def test_without_a_second_source_nothing_is_left_out(campaign):
-    assert campaign.plan.figures()["duplicates_left_out"] == {}
+    assert build_figures(campaign.plan)["duplicates_left_out"] == {}
 
 
 def test_a_holdout_that_takes_everything_is_refused(campaign):
