@@ -8,6 +8,7 @@ any order give the same bytes.
 
     candidates.py  what a submission brings, and the canonical order
     weights.py     tokens x time decay x domain balance x score
+    caps.py        no organisation above its cap
     inputs.py      the files, opened side by side, digests and schemas compared
     geometry.py    pass 1: norms per tensor and the Gram matrix
     clipping.py    layer-wise clipping to the median norm

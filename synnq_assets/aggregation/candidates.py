@@ -30,6 +30,8 @@ class Candidate:
         score: of intake, in [0, 1].
         staleness_rounds: rounds that were closed since the order's base checkpoint.
         age_seconds: since the submission was received.
+        organisation: who runs the node; "" stands for the node itself.
+        weight_cap: largest share of the round's weights that its organisation may have.
     """
 
     node_id: str
@@ -41,6 +43,8 @@ class Candidate:
     score: float
     staleness_rounds: int
     age_seconds: float
+    organisation: str = ""
+    weight_cap: float = 1.0
 
 
 def _verify_figures(candidate: Candidate) -> None:

@@ -1,10 +1,12 @@
-"""Weights of a round: tokens x time decay x domain balance x score, normalised to sum to one.
+"""Weights of a round: tokens x time decay x domain balance x score, normalised, then capped.
 
     tokens   n_i, the order's unique tokens
     decay    s_i = (1 + staleness_rounds)^-exponent * 2^(-age_seconds / half_life_seconds)
     score    q_i, from intake
     domain   the token-weighted mean over the submission's domains of clip(pi_d / p_d, min, max),
              where pi is the target mix and p_d the domain's share of sum(n_i s_i q_i)
+
+What an organisation has above its cap goes to the others; see caps.py.
 
 The clip keeps a rare domain from handing the whole round to one site. A domain that the target
 mix does not name has pi_d = 0 and gets the lower limit; an empty target mix leaves the mix as it
@@ -19,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from synnq_assets.aggregation.candidates import Candidate
+from synnq_assets.aggregation.caps import cap_weights
 from synnq_assets.errors import AggregationError
 from synnq_assets.settings.recipe import AggregationSettings
 
@@ -88,7 +91,7 @@ def weigh_candidates(
     """Return one weight per candidate, in the same order; they sum to one.
 
     Raises:
-        AggregationError: every weight is zero, or a score is above one.
+        AggregationError: every weight is zero, a score is above one, or no weights keep the caps.
     """
     for candidate in candidates:
         if candidate.score > 1:
@@ -103,6 +106,7 @@ def weigh_candidates(
             "all weights of the round are zero (tokens, decay, domain balance or score); "
             "nothing can be aggregated"
         )
+    weights = cap_weights(candidates, [product / total for product in products])
     num_tokens = sum(candidate.num_tokens for candidate in candidates)
     return tuple(
         Weight(
@@ -110,9 +114,9 @@ def weigh_candidates(
             decay=decay,
             domain=domain,
             score=candidate.score,
-            weight=product / total,
+            weight=weight,
         )
-        for candidate, decay, domain, product in zip(
-            candidates, decays, domains, products, strict=True
+        for candidate, decay, domain, weight in zip(
+            candidates, decays, domains, weights, strict=True
         )
     )

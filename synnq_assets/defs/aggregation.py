@@ -17,6 +17,7 @@ from synnq_assets.defs.partitions import BY_ROUND, rounds
 from synnq_assets.defs.recording import build_result, read_tag, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.errors import AggregationError
+from synnq_assets.federation import Registry
 from synnq_assets.records.base import now_at
 from synnq_assets.records.identifiers import parse_round_key
 from synnq_assets.records.orders import CheckpointRef, FileDigest, digest_files
@@ -70,7 +71,8 @@ def build_initial(opened: Home, folder: Path) -> CheckpointRecord:
 def build_candidate(opened: Home, verdict: Verdict, round_key: str) -> Candidate:
     """Return what aggregation needs to know about one accepted submission.
 
-    Its age counts from its order's deadline, so that a replay finds the same weights.
+    Its age counts from its order's deadline, and its node's cap is that of the verdict's position
+    in the audit log, so that a replay finds the same weights.
 
     Raises:
         AggregationError: its verdict says nothing of an update.
@@ -79,6 +81,7 @@ def build_candidate(opened: Home, verdict: Verdict, round_key: str) -> Candidate
         raise AggregationError(
             f"the verdict on {verdict.assignment_id} gives no digest of an update"
         )
+    node = Registry(opened.ledger).get(verdict.node_id, at=verdict.audit_index)
     deadline_at = opened.campaign.get_order(verdict.assignment_id).deadline_at
     folder = f"rounds/{verdict.round}/submissions/{verdict.assignment_id}"
     return Candidate(
@@ -93,6 +96,8 @@ def build_candidate(opened: Home, verdict: Verdict, round_key: str) -> Candidate
         score=verdict.score,
         staleness_rounds=parse_round_key(round_key) - parse_round_key(verdict.round),
         age_seconds=max(0.0, (verdict.decided_at - deadline_at).total_seconds()),
+        organisation=node.organisation,
+        weight_cap=node.weight_cap,
     )
 
 
@@ -201,7 +206,8 @@ def global_checkpoint(
 def describe_checkpoint(record: CheckpointRecord, settings: AggregationSettings) -> dict[str, Any]:
     """Return a checkpoint's metadata for the web page.
 
-    A weight is the product of tokens, decay, domain and score, over the round's sum of products.
+    A weight is the product of tokens, decay, domain and score, over the round's sum of products;
+    what an organisation has above its cap goes to the others.
     """
     columns = (
         *("assignment", "weight", "tokens", "decay", "domain", "score"),

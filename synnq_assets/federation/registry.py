@@ -231,8 +231,8 @@ class Registry:
         keys = list_version_keys(self.ledger, node_id)
         return self.ledger.get(keys[-1], NodeRecord) if keys else None
 
-    def get(self, node_id: str) -> NodeRecord:
-        """Return the newest record of a node.
+    def get(self, node_id: str, *, at: int | None = None) -> NodeRecord:
+        """Return a node's record as it stood at a position of the audit log; None: the newest.
 
         Raises:
             EnrolmentError: it is not enrolled.
@@ -240,7 +240,11 @@ class Registry:
         record = self.find(node_id)
         if record is None:
             raise EnrolmentError(f"node {node_id} is not enrolled; see `synnq nodes list`")
-        return record
+        if at is None or record.audit_index <= at:
+            return record
+        keys = list_version_keys(self.ledger, node_id)
+        versions = [self.ledger.get(key, NodeRecord) for key in keys]
+        return next((v for v in reversed(versions) if v.audit_index <= at), versions[0])
 
     def list_nodes(self, *, skip: Skip | None = None) -> list[NodeRecord]:
         """Return the newest record of every node, by id.

@@ -1,6 +1,8 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from synnq_assets.aggregation.candidates import Candidate, order_candidates
 from synnq_assets.aggregation.weights import build_decay, weigh_candidates
@@ -118,3 +120,67 @@ def test_one_submission_counts_once():
 def test_no_candidate_is_refused():
     with pytest.raises(AggregationError, match="no accepted submission"):
         order_candidates([])
+
+
+def share(*candidates):
+    return [weight.weight for weight in weigh_candidates(candidates, SETTINGS)]
+
+
+def test_what_is_above_a_cap_goes_to_the_others_in_proportion():
+    # 6000, 3000, 1000 -> 0.6, 0.3, 0.1; a is capped at 0.4: the rest has 0.6 = 0.45 + 0.15
+    a = make("a", num_tokens=6000, weight_cap=0.4)
+    b, c = make("b", num_tokens=3000), make("c", num_tokens=1000)
+    assert share(a, b, c) == pytest.approx([0.4, 0.45, 0.15])
+    # b may have 0.42: c takes what is left
+    assert share(a, make("b", num_tokens=3000, weight_cap=0.42), c) == pytest.approx(
+        [0.4, 0.42, 0.18]
+    )
+
+
+def test_nodes_of_one_organisation_share_its_smallest_cap():
+    # 4000, 4000, 2000: x has 0.8 with two nodes; at 0.5 they keep a half each of it
+    pair = [
+        make("a", num_tokens=4000, organisation="x", weight_cap=0.5),
+        make("b", num_tokens=4000, organisation="x"),
+    ]
+    assert share(*pair, make("c", num_tokens=2000, organisation="y")) == pytest.approx(
+        [0.25, 0.25, 0.5]
+    )
+
+
+def test_weights_below_their_caps_are_exactly_as_without():
+    free = [make("a", num_tokens=333), make("b", num_tokens=667)]
+    capped = [make(c.node_id, num_tokens=c.num_tokens, weight_cap=0.7) for c in free]
+    assert share(*free) == share(*capped)
+
+
+def test_caps_that_leave_weight_over_are_an_error_and_no_round():
+    with pytest.raises(AggregationError, match="sum to 0.6; wait for submissions of others"):
+        share(make("a", weight_cap=0.3), make("b", weight_cap=0.3))
+    with pytest.raises(AggregationError, match="sum to 0.5"):
+        share(make("a", weight_cap=0.5), make("b", score=0.0))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 10_000), st.sampled_from("xyz"), st.floats(0.34, 1.0)),
+        min_size=3,
+        max_size=9,
+    )
+)
+def test_no_organisation_is_above_its_cap_and_weights_sum_to_one(rows):
+    rows += [(1, "x", 1.0), (1, "y", 1.0), (1, "z", 1.0)]  # three times 0.34 is enough for one
+    nodes = [
+        make(f"n{k}", num_tokens=tokens, organisation=party, weight_cap=cap)
+        for k, (tokens, party, cap) in enumerate(rows)
+    ]
+    weights = share(*nodes)
+    assert math.fsum(weights) == pytest.approx(1.0)
+    for party in "xyz":
+        cap = min(node.weight_cap for node in nodes if node.organisation == party)
+        total = math.fsum(
+            weight
+            for node, weight in zip(nodes, weights, strict=True)
+            if node.organisation == party
+        )
+        assert total <= cap * (1 + 1e-9)
