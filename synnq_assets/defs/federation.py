@@ -34,7 +34,10 @@ ALLOCATION_LOCK = "allocation"  # held from reading who had which shard to issui
 
 @dg.asset(group_name=GROUP, code_version="1")
 def node_profiles(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:
-    """The enrolled nodes, what they can do, and whether they can train this recipe."""
+    """The enrolled nodes, what they can do, and whether they can train this recipe.
+
+    What they call themselves stays in the registry: `synnq nodes list`.
+    """
     opened = home.open()
     recipe = opened.settings.recipe
     with recorded(context, opened, "node_profiles") as deed:
@@ -44,7 +47,6 @@ def node_profiles(context: dg.AssetExecutionContext, home: HomeResource) -> dg.M
     rows = [
         (
             node.node_id,
-            node.organisation,
             node.status,
             node.profile.accelerator,
             node.profile.memory_gib,
@@ -54,7 +56,7 @@ def node_profiles(context: dg.AssetExecutionContext, home: HomeResource) -> dg.M
         )
         for node in nodes
     ]
-    columns = ("node", "organisation", "status", "accelerator", "GiB", "tokens/s", "W", "recipe")
+    columns = ("node", "status", "accelerator", "GiB", "tokens/s", "W", "recipe")
     return build_result(
         deed,
         sha256=sha256,

@@ -55,7 +55,7 @@ TRAINING_LOG: Mapping[str, Figure] = {
     "tokens_per_second": Figure("floating"),
 }
 
-# Samples of the first rank's host. Fine ones would tell machines, and what else runs on them, apart.
+# Samples of the first rank's host. Fine ones would tell machines apart, and what else runs there.
 DIAGNOSTICS: Mapping[str, Figure] = {
     "seconds": Figure("floating", step=0.5),
     "cpu_percent": Figure("floating", step=1.0, is_optional=True),

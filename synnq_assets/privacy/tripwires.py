@@ -34,14 +34,11 @@ def find_tripwire(text: str) -> str | None:
     """Return the kind of the first hit in a text, or None; never what was hit."""
     if len(text) > MAX_CHARACTERS:
         return "long text"
-    for kind, pattern in _WIRES.items():
-        if pattern.search(text):
-            return kind
-    if any(_is_address(match[0]) for wire in (_IPV4, _IPV6) for match in wire.finditer(text)):
-        return "IP address"
     if any(_is_iban(match[0]) for match in _IBAN.finditer(text.upper())):
         return "IBAN"
-    return None
+    if any(_is_address(match[0]) for wire in (_IPV4, _IPV6) for match in wire.finditer(text)):
+        return "IP address"
+    return next((kind for kind, pattern in _WIRES.items() if pattern.search(text)), None)
 
 
 def _is_address(text: str) -> bool:

@@ -71,6 +71,7 @@ class Concealer:
     def __post_init__(self) -> None:
         """Hold no key yet."""
         self._held: dict[tuple[int, int], bytes] = {}  # by inode and time of its file: it may go
+        self._named: set[str] = set()
         self._seen: tuple[int, tuple[Epoch, ...]] = (0, ())  # the folder's time, and what it held
 
     def conceal(self, text: str) -> str:
@@ -80,11 +81,12 @@ class Concealer:
             KeyProtectionError: the epoch's key does not open.
             StorageError: a new key or salt cannot be written.
         """
-        text = replace_nodes(text, self.find_nodes(), self.name_node)
+        text = replace_nodes(text, self.find_nodes() | self._named, self.name_node)
         return text if find_tripwire(text) is None else self.commit(text)
 
     def name_node(self, node_id: str) -> str:
-        """Return a node's pseudonym of the open epoch."""
+        """Return a node's pseudonym of the open epoch; what was named once, is a node's name."""
+        self._named.add(node_id)
         epoch = next((e for e in self.epochs if _is_open(e)), None) or self._begin()
         return build_pseudonym(self._read_key(epoch), node_id)
 

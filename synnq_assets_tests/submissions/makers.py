@@ -120,17 +120,22 @@ class Work:
 
 def measure_metrics(order: Order, log: Mapping[str, list[Any]]) -> TrainingMetrics:
     """As the payload sums a log up."""
-    num_steps = len(log["step"])
-    tenth = max(1, num_steps // 10)
+    losses = [loss for loss in log["loss"] if loss is not None]
+    rows = zip(log["gradient_norm"], log["num_steps"], strict=True)
+    norms = [(norm, steps) for norm, steps in rows if norm is not None]
+    rates = zip(log["learning_rate"], log["num_steps"], strict=True)
+    tenth = max(1, len(losses) // 10)
     return TrainingMetrics(
         num_tokens=order.num_tokens,
         num_tokens_processed=sum(log["tokens"]),
-        num_steps=num_steps,
-        initial_loss=sum(log["loss"][:tenth]) / tenth,
-        final_loss=sum(log["loss"][-tenth:]) / tenth,
-        mean_gradient_norm=sum(log["gradient_norm"]) / num_steps,
-        max_gradient_norm=max(log["gradient_norm"]),
-        learning_rate_sum=sum(log["learning_rate"]),
+        num_steps=sum(log["num_steps"]),
+        initial_loss=sum(losses[:tenth]) / tenth if losses else None,
+        final_loss=sum(losses[-tenth:]) / tenth if losses else None,
+        mean_gradient_norm=sum(n * k for n, k in norms) / sum(k for _, k in norms)
+        if norms
+        else None,
+        max_gradient_norm=max(n for n, _ in norms) if norms else None,
+        learning_rate_sum=sum(rate * steps for rate, steps in rates),
         tokens_per_second=1000.0,
         wall_seconds=10.0,
         energy_joules=None,
@@ -155,7 +160,11 @@ def write_work(folder: Path, work: Work) -> None:
 
 def write_table(path: Path, columns: Mapping[str, Any]) -> None:
     """As the payload writes: no note of who wrote it where."""
-    pq.write_table(pa.table(dict(columns)), path, store_schema=False)
+    typed = {
+        name: pa.array(values, pa.float64()) if set(map(type, values)) == {type(None)} else values
+        for name, values in columns.items()
+    }
+    pq.write_table(pa.table(typed), path, store_schema=False)
 
 
 def build_submission(folder: Path, order: Order, work: Work, **changes: Any) -> Submission:

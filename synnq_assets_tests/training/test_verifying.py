@@ -27,7 +27,7 @@ def refuse(job: OrderFolder, words: str) -> Progress:
     assert not (job.node_path.parent / "exposure.txt").exists()
     report = Progress.parse((job.root / "progress.json").read_bytes())
     assert report.phase == "failed"
-    assert report.message.startswith("OrderError: ")
+    assert report.failure.startswith("OrderError@")
     return report
 
 
