@@ -9,7 +9,8 @@ intent, calls one room, writes a signed record, and returns metadata.
     corpora.py shards.py federation.py compute.py submissions.py
     aggregation.py evaluation.py release.py trust.py
     assignments.py  which order a run is about
-reaping.py      runs whose process is gone
+    sealed.py       what was sealed for one order
+    reaping.py      runs whose process is gone
     operations.py   reassign shards, cancel a job, publish the registry
     jobs.py         assets that are materialised together
 sensors/        prepare, open, dispatch, monitor, aggregate, release, refresh

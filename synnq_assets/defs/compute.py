@@ -16,7 +16,7 @@ from synnq_assets.records.jobs import JobHandle, JobSpec
 from synnq_assets.records.orders import Order
 from synnq_assets.settings import load_node_settings
 from synnq_assets.trust import Home
-from synnq_assets.trust.campaign import assignment_key
+from synnq_assets.trust.campaign import assignment_key, sealed_key
 from synnq_assets.trust.registry.publishing import render_registry
 
 GROUP = "compute"
@@ -40,7 +40,7 @@ def build_job(opened: Home, order: Order) -> JobSpec:
                 for file in order.base.files
             },
             shard_files={
-                shard.shard_id: store.local_path(f"shards/{shard.shard_id}/shard.sealed")
+                shard.shard_id: store.local_path(sealed_key(order.assignment_id, shard.shard_id))
                 for shard in order.shards
             },
         ),

@@ -7,6 +7,7 @@ import dagster as dg
 from synnq_assets.defs.partitions import rounds
 from synnq_assets.defs.recording import build_result, log_skipped, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
+from synnq_assets.defs.sealed import seal_shards_for
 from synnq_assets.defs.shards import tokenizer_sha256
 from synnq_assets.errors import FederationError, OrderError, SynnqError
 from synnq_assets.federation import (
@@ -18,13 +19,12 @@ from synnq_assets.federation import (
     build_round_base,
     find_obstacle,
 )
-from synnq_assets.federation.orders import build_wrap_context
 from synnq_assets.modeling.architectures import count_weights
 from synnq_assets.records.base import canonical_json, sha256_hex
 from synnq_assets.records.federation import Allocation, NodeProfile, NodeRecord, RoundBase
 from synnq_assets.records.identifiers import parse_assignment_id
 from synnq_assets.records.orders import Order
-from synnq_assets.shards import rewrap_data_key
+from synnq_assets.shards import forget_data_keys
 from synnq_assets.trust import Home
 from synnq_assets.trust.ledger import leave_out
 
@@ -128,17 +128,19 @@ def chain_continuous(
     )
 
 
-def list_unissued(opened: Home, assignments: Iterable[str]) -> list[str]:
+def list_unissued(opened: Home, promises: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Return those promised assignments whose order is still to be issued.
 
-    A node that is no longer active gets no order, so none is waited for.
+    A node that is no longer active gets no order, and nobody one of destroyed shards alone, so none
+    is waited for.
     """
     active = {node.node_id for node in _list_active(opened)}
     return [
         assignment_id
-        for assignment_id in assignments
+        for assignment_id, shard_ids in promises.items()
         if not opened.campaign.has_order(assignment_id)
         and parse_assignment_id(assignment_id)[1] in active
+        and not all(map(opened.campaign.is_destroyed, shard_ids))
     ]
 
 
@@ -175,6 +177,7 @@ def issue_orders(opened: Home, base: RoundBase, promises: Mapping[str, tuple[str
         try:
             order = _prepare_order(opened, terms, assignment_id, promises[assignment_id])
             opened.campaign.put_order(order, opened.coordinator)
+            forget_data_keys(opened.store, assignment_id)
         except SynnqError as error:
             problems.append(f"{assignment_id}: {error}")
     if problems:
@@ -186,23 +189,8 @@ def _prepare_order(
 ) -> Order:
     _, node_id, attempt = parse_assignment_id(assignment_id)
     node = Registry(opened.ledger).get(node_id)
-    context = (terms.base.federation, assignment_id, node_id)
-    return build_order(
-        terms,
-        node,
-        attempt=attempt,
-        shards=[opened.campaign.get_manifest(shard_id) for shard_id in shard_ids],
-        wrapped_keys={
-            shard_id: rewrap_data_key(
-                opened.store,
-                shard_id,
-                opened.steward_sealing,
-                node_public_key=node.sealing_public_key,
-                context=build_wrap_context(*context, shard_id),
-            )
-            for shard_id in shard_ids
-        },
-    )
+    shards = seal_shards_for(opened, node, assignment_id, shard_ids)
+    return build_order(terms, node, attempt=attempt, shards=shards)
 
 
 def decide_allocation(opened: Home, base: RoundBase) -> Allocation:

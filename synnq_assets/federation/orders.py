@@ -1,7 +1,7 @@
 """One order per node: what to train, from where, under which terms."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from synnq_assets.errors import OrderError
@@ -9,13 +9,7 @@ from synnq_assets.records.base import now_at, sha256_hex
 from synnq_assets.records.federation import NodeRecord, RoundBase
 from synnq_assets.records.identifiers import build_assignment_id
 from synnq_assets.records.orders import CheckpointRef, Order, OrderShard
-from synnq_assets.records.shards import ShardManifest
 from synnq_assets.settings import Settings
-
-
-def build_wrap_context(federation: str, assignment_id: str, node_id: str, shard_id: str) -> bytes:
-    """Return the context that a data key is wrapped in for one order."""
-    return f"{federation}\0{assignment_id}\0{node_id}\0{shard_id}".encode()
 
 
 @dataclass(frozen=True)
@@ -34,8 +28,7 @@ def build_order(
     node: NodeRecord,
     *,
     attempt: int,
-    shards: Sequence[ShardManifest],
-    wrapped_keys: Mapping[str, str],
+    shards: Sequence[OrderShard],
 ) -> Order:
     """Return one order; the caller signs it.
 
@@ -43,8 +36,7 @@ def build_order(
         terms: what the round's orders share.
         node: the addressee, which must be active.
         attempt: 1 for the node's first order of the round, then counting.
-        shards: manifests of the shards to train.
-        wrapped_keys: shard id -> data key wrapped to the node in `build_wrap_context`.
+        shards: the shards to train, sealed for exactly this order.
 
     Raises:
         OrderError: the node is not active, or there is nothing to train.
@@ -62,18 +54,7 @@ def build_order(
         node_id=node.node_id,
         agreement_sha256=node.agreement_sha256,
         base=terms.checkpoint,
-        shards=tuple(
-            OrderShard(
-                shard_id=shard.shard_id,
-                cell=shard.cell,
-                num_tokens=shard.num_tokens,
-                ciphertext_sha256=shard.ciphertext_sha256,
-                ciphertext_bytes=shard.ciphertext_bytes,
-                plaintext_commitment=shard.plaintext_commitment,
-                wrapped_key=wrapped_keys[shard.shard_id],
-            )
-            for shard in sorted(shards, key=lambda shard: shard.shard_id)
-        ),
+        shards=tuple(sorted(shards, key=lambda shard: shard.shard_id)),
         tokenizer_sha256=terms.tokenizer_sha256,
         recipe_sha256=terms.settings.recipe_sha256,
         epochs=recipe.training.epochs,

@@ -11,7 +11,7 @@ from synnq_assets.gateway.refusals import RefusalError
 from synnq_assets.records.base import canonical_json
 from synnq_assets.records.identifiers import parse_assignment_id
 from synnq_assets.records.orders import Order
-from synnq_assets.trust.campaign import assignment_key
+from synnq_assets.trust.campaign import assignment_key, sealed_key
 from synnq_assets.trust.home import Home
 
 ORDER_FILE, RECIPE_FILE = "order.json", "recipe.json"
@@ -79,7 +79,7 @@ def list_files(home: Home, order: Order) -> dict[str, Path]:
     keys |= {f"inputs/checkpoint/{file.name}": f"{checkpoint}/{file.name}"
              for file in order.base.files}  # fmt: skip
     keys |= {
-        f"inputs/shards/{shard.shard_id}.sealed": f"shards/{shard.shard_id}/shard.sealed"
+        f"inputs/shards/{shard.shard_id}.sealed": sealed_key(order.assignment_id, shard.shard_id)
         for shard in order.shards
     }
     return {name: store.local_path(key) for name, key in keys.items() if store.has(key)}

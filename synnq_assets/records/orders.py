@@ -82,16 +82,20 @@ class LrSegment(Record):
         return self.learning_rates[-1]
 
 
+SealingSuite = Literal["x25519-hkdf-sha256-aes256gcm"]
+
+
 class OrderShard(Record):
-    """One sealed shard of an order, with its data key wrapped to the node."""
+    """One shard, sealed for this order alone, with its data key wrapped to the node."""
 
     shard_id: Sha256
     cell: CellKey
     num_tokens: PositiveInt
-    ciphertext_sha256: Sha256
+    ciphertext_sha256: Sha256  # of the file that was sealed for this order
     ciphertext_bytes: PositiveInt
-    plaintext_commitment: Sha256
+    plaintext_commitment: Sha256  # under the order's own data key
     wrapped_key: str  # base64 of the HPKE-wrapped data key
+    suite: SealingSuite = "x25519-hkdf-sha256-aes256gcm"
 
 
 class Order(Record):

@@ -1,8 +1,8 @@
 """What a data steward signs about one shard."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from synnq_assets.records.base import Record, UtcTime
 from synnq_assets.records.identifiers import CellKey, Domain, Language, Sha256
@@ -28,3 +28,19 @@ class ShardManifest(Record):
     licences: dict[str, PositiveInt]  # SPDX expression -> documents
     sources: dict[str, PositiveInt]  # corpus source -> documents
     created_at: UtcTime
+
+
+class ShardDestruction(Record):
+    """The data key of a shard at rest was destroyed; its sealed body, and copies of it, stay shut.
+
+    A statement of the steward, no proof: a backup of store and key opens the shard, and a node that
+    trained on it has seen its tokens.
+    """
+
+    kind: ClassVar[str] = "shard-destruction"
+
+    shard_id: Sha256
+    ciphertext_sha256: Sha256  # of the body that no key opens any more
+    method: Literal["data-key-removed"]
+    audit_index: NonNegativeInt  # of the intent to destroy
+    destroyed_at: UtcTime

@@ -20,11 +20,18 @@ from every document to its shard. Documents of the holdout are stored apart, for
     plan.py        the plan's values and bytes
     figures.py     the plan in figures
     seal.py        encrypt, wrap, sign; idempotent
-    verify.py      check a shard; wrap its key to a node
+    assign.py      encrypt once more, for one order of one node
+    verify.py      check a shard
     lineage.py     where a document is
     probe.py       held-out token rows that submissions are scored on
 """
 
+from synnq_assets.shards.assign import (
+    Recipient,
+    forget_data_keys,
+    remove_sealed,
+    seal_for_order,
+)
 from synnq_assets.shards.holdout import write_holdout
 from synnq_assets.shards.lineage import (
     LineageRow,
@@ -38,21 +45,24 @@ from synnq_assets.shards.planning import plan_shards
 from synnq_assets.shards.probe import write_probe
 from synnq_assets.shards.seal import Steward, seal_shards
 from synnq_assets.shards.tokenizer import train_tokenizer
-from synnq_assets.shards.verify import rewrap_data_key, verify_shard
+from synnq_assets.shards.verify import verify_shard
 
 __all__ = [
     "PLAN_KEY",
     "LineageRow",
     "PlannedDocument",
     "PlannedShard",
+    "Recipient",
     "ShardPlan",
     "Steward",
     "build_lineage_key",
     "find_document",
+    "forget_data_keys",
     "list_documents",
     "list_shards",
     "plan_shards",
-    "rewrap_data_key",
+    "remove_sealed",
+    "seal_for_order",
     "seal_shards",
     "train_tokenizer",
     "verify_shard",

@@ -80,6 +80,11 @@ class ShardKeys:
         """The signed manifest."""
         return f"shards/{self.shard_id}/manifest.json"
 
+    @property
+    def destruction(self) -> str:
+        """The signed statement that the data key was destroyed."""
+        return f"shards/{self.shard_id}/destruction.json"
+
 
 def body_context(shard_id: str) -> bytes:
     """Return the context that a shard's body is sealed with."""

@@ -1,4 +1,4 @@
-"""Check a sealed shard against everything that was said about it, or hand its key on."""
+"""Check a sealed shard against everything that was said about it."""
 
 import hmac
 import re
@@ -18,7 +18,6 @@ from synnq_assets.trust.sealing import (
     commit_plaintext,
     open_sealed,
     unwrap_data_key,
-    wrap_data_key,
 )
 
 _SHARD_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -31,34 +30,21 @@ def _build_keys(shard_id: str) -> ShardKeys:
     return ShardKeys(shard_id)
 
 
-def _read_data_key(store: ObjectStore, shard_id: str, steward_key: SealingKey) -> bytes:
-    wrapped = store.get_bytes(_build_keys(shard_id).data_key).decode("ascii", "replace")
-    return unwrap_data_key(wrapped, steward_key, steward_context(shard_id))
-
-
-def rewrap_data_key(
-    store: ObjectStore,
-    shard_id: str,
-    steward_key: SealingKey,
-    *,
-    node_public_key: str,
-    context: bytes,
-) -> str:
-    """Return a shard's data key wrapped to a node, for an order; the body stays as it is.
-
-    Args:
-        store: the campaign's object store.
-        shard_id: a sealed shard.
-        steward_key: what the data key is wrapped to at rest.
-        node_public_key: the receiving node's X25519 key, base64.
-        context: names the order; the node must give the same to unwrap.
+def read_data_key(store: ObjectStore, shard_id: str, steward_key: SealingKey) -> bytes:
+    """Return a shard's data key at rest.
 
     Raises:
-        SealError: the steward's key does not open it.
+        SealError: it was destroyed, or the steward's key does not open it.
         ObjectNotFoundError: no such shard.
     """
-    data_key = _read_data_key(store, shard_id, steward_key)
-    return wrap_data_key(data_key, node_public_key, context)
+    keys = _build_keys(shard_id)
+    if store.has(keys.destruction):
+        raise SealError(
+            f"shard {shard_id[:12]} was destroyed: its data key is gone for good, and nothing here "
+            f"opens it (see {keys.destruction})"
+        )
+    wrapped = store.get_bytes(keys.data_key).decode("ascii", "replace")
+    return unwrap_data_key(wrapped, steward_key, steward_context(shard_id))
 
 
 def verify_shard(
@@ -80,7 +66,7 @@ def verify_shard(
     body = store.local_path(keys.body)
     if hash_file(body) != (manifest.ciphertext_sha256, manifest.ciphertext_bytes):
         raise SealError(f"{keys.body} is not what the steward signed: damaged, cut or exchanged")
-    data_key = _read_data_key(store, shard_id, steward_key)
+    data_key = read_data_key(store, shard_id, steward_key)
     plaintext = open_sealed(body, data_key, body_context(shard_id))
     commitment = commit_plaintext(data_key, plaintext)
     if not hmac.compare_digest(commitment, manifest.plaintext_commitment):

@@ -9,6 +9,7 @@ from synnq_assets.storage.files import (
     COPY_BLOCK_BYTES,
     hash_file,
     open_atomically,
+    overwrite_content,
     sync_folder,
     write_atomically,
 )
@@ -65,6 +66,20 @@ class FolderStore(ObjectStore):
 
     def has(self, key: str) -> bool:  # noqa: D102
         return self._path(key).is_file()
+
+    def remove(self, key: str, *, overwrite: bool = False) -> None:  # noqa: D102
+        path = self._path(key)
+        try:
+            if overwrite:
+                path.chmod(0o600)
+                with path.open("r+b") as file:
+                    overwrite_content(file)
+            path.unlink()
+            sync_folder(path.parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(f"cannot remove {key}: {error.strerror}") from error
 
     def iter_keys(self, prefix: str) -> Iterator[str]:  # noqa: D102
         base = self._path(prefix)

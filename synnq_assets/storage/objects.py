@@ -62,6 +62,17 @@ class ObjectStore(ABC):
         """Return whether something is stored under the key."""
 
     @abstractmethod
+    def remove(self, key: str, *, overwrite: bool = False) -> None:
+        """Remove a blob for good; one that is not there is no error.
+
+        The caller leaves an audit entry. With `overwrite` the bytes are overwritten first, best
+        effort: copies, snapshots and media that write elsewhere keep them.
+
+        Raises:
+            StorageError: the store refuses; the blob may still be there.
+        """
+
+    @abstractmethod
     def iter_keys(self, prefix: str) -> Iterator[str]:
         """Yield all keys under a folder-like prefix, sorted."""
 

@@ -14,18 +14,12 @@ from synnq_assets.storage.tokens import TokenShard, decode_tokens
 from synnq_assets.training.folder import JobFolder
 from synnq_assets.trust.keyfiles import node_key_file
 from synnq_assets.trust.keys import SealingKey
-from synnq_assets.trust.sealing import commit_plaintext, open_sealed, unwrap_data_key
-
-
-def build_wrap_context(order: Order, shard_id: str) -> bytes:
-    """Return the context that a data key is wrapped with: one order, one node, one shard."""
-    parts = (order.federation, order.assignment_id, order.node_id, shard_id)
-    return "\0".join(parts).encode()
-
-
-def build_seal_context(shard_id: str) -> bytes:
-    """Return the context that a shard's body is sealed with."""
-    return b"shard\0" + shard_id.encode()
+from synnq_assets.trust.sealing import (
+    build_shard_context,
+    commit_plaintext,
+    open_sealed,
+    unwrap_data_key,
+)
 
 
 def open_shards(
@@ -58,9 +52,11 @@ def _open_shard(
     if found != (shard.ciphertext_sha256, shard.ciphertext_bytes):
         raise ShardError(f"{short} is damaged: not the file that the order names; fetch it again")
     try:
-        context = build_wrap_context(order, shard.shard_id)
+        context = build_shard_context(
+            order.federation, shard.shard_id, order.assignment_id, order.node_id
+        )
         data_key = _unwrap(shard.wrapped_key, keys, context)
-        plaintext = open_sealed(path, data_key, build_seal_context(shard.shard_id))
+        plaintext = open_sealed(path, data_key, context)
     except SealError as error:
         raise ShardError(f"{short} does not open with this node's sealing key: {error}") from error
     if commit_plaintext(data_key, plaintext) != shard.plaintext_commitment:

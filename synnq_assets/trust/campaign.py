@@ -14,7 +14,7 @@ from synnq_assets.records.jobs import JobHandle
 from synnq_assets.records.orders import Order
 from synnq_assets.records.releases import ReleaseRecord
 from synnq_assets.records.rounds import CheckpointRecord, EvaluationRecord
-from synnq_assets.records.shards import ShardManifest
+from synnq_assets.records.shards import ShardDestruction, ShardManifest
 from synnq_assets.records.submissions import Verdict
 from synnq_assets.trust.keys import SigningKey
 from synnq_assets.trust.ledger import Ledger, Skip, skipping
@@ -26,6 +26,16 @@ def assignment_key(assignment_id: str, folder: str) -> str:
     """Return the object key of a record about one assignment."""
     round_key, _, _ = parse_assignment_id(assignment_id)
     return f"rounds/{round_key}/{folder}/{assignment_id}.json"
+
+
+def sealed_folder(assignment_id: str) -> str:
+    """Return where the shards lie that were sealed for one assignment."""
+    return f"rounds/{parse_assignment_id(assignment_id)[0]}/sealed/{assignment_id}"
+
+
+def sealed_key(assignment_id: str, shard_id: str) -> str:
+    """Return the object key of a shard as it was sealed for one assignment."""
+    return f"{sealed_folder(assignment_id)}/{shard_id}.sealed"
 
 
 class Campaign:
@@ -235,6 +245,14 @@ class Campaign:
             key for key in self.ledger.store.iter_keys("shards") if key.endswith("/manifest.json")
         )
         return [self.ledger.get(key, ShardManifest, roles=("steward",)) for key in keys]
+
+    def is_destroyed(self, shard_id: str) -> bool:
+        """Return whether a shard's data key was destroyed: nothing opens it any more."""
+        return self.ledger.store.has(f"shards/{shard_id}/destruction.json")
+
+    def put_destruction(self, record: ShardDestruction, signer: SigningKey) -> None:
+        """Write down that a shard's data key was destroyed."""
+        self.ledger.put(f"shards/{record.shard_id}/destruction.json", record, signer)
 
     def list_exposure(self) -> dict[str, frozenset[str]]:
         """Return node -> shards that were sent or promised to it, over all rounds."""

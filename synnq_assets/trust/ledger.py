@@ -9,10 +9,12 @@ log, so that a lost or edited event log changes nothing that matters.
     registry/profiles/<node>/<digest>.json     newer profiles, as received
     corpora/<source>/<generation>/report.json  curation reports
     shards/<shard_id>/manifest.json            shard manifests, signed by the steward
+    shards/<shard_id>/destruction.json         by the steward: its data key was destroyed
     quarantine/<round>/<assignment>/…          submissions as received
     rounds/<round>/base.json                   round bases
     rounds/<round>/allocation.json             allocations
     rounds/<round>/orders/<assignment>.json    orders
+    rounds/<round>/sealed/<assignment>/…       its shards, until it is settled; see shards/assign.py
     rounds/<round>/jobs/<assignment>.json      job handles
     rounds/<round>/lost/<assignment>.json      reassignments
     rounds/<round>/verdicts/<assignment>.json  verdicts

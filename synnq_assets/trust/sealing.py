@@ -52,6 +52,11 @@ def build_context(*parts: str) -> bytes:
     return "\0".join(parts).encode()
 
 
+def build_shard_context(federation: str, shard_id: str, assignment_id: str, node_id: str) -> bytes:
+    """Return the one context of a shard in an order: that of its file, and of its wrapped key."""
+    return build_context(federation, shard_id, assignment_id, node_id)
+
+
 def generate_data_key() -> bytes:
     """Return a fresh 32-byte data key; use it for one file only."""
     return secrets.token_bytes(DATA_KEY_BYTES)
@@ -62,9 +67,26 @@ def commit_plaintext(data_key: bytes, plaintext: bytes | bytearray) -> str:
 
     A bare hash would let anyone confirm a guess of the content; this needs the key.
     """
-    mac = hmac.new(data_key, b"synnq-commitment\0", "sha256")
+    mac = _begin_commitment(data_key)
     mac.update(plaintext)
     return mac.hexdigest()
+
+
+def commit_sealed(path: Path, data_key: bytes, context: bytes) -> str:
+    """Return the commitment to what a sealed file holds, in memory of a few MiB.
+
+    Raises:
+        SealError: the file does not open.
+    """
+    mac = _begin_commitment(data_key)
+    with path.open("rb") as file:
+        for step in _iter_plaintext(file, data_key, context):
+            mac.update(step)
+    return mac.hexdigest()
+
+
+def _begin_commitment(data_key: bytes) -> hmac.HMAC:
+    return hmac.new(data_key, b"synnq-commitment\0", "sha256")
 
 
 def wrap_data_key(data_key: bytes, sealing_public_key: str, context: bytes) -> str:
@@ -102,7 +124,9 @@ def seal_bytes(plaintext: bytes, data_key: bytes, context: bytes, out: Path) -> 
         _encrypt(steps, data_key, context, file)
 
 
-def reseal_file(path: Path, old: tuple[bytes, bytes], new: tuple[bytes, bytes], out: Path) -> None:
+def reseal_file(
+    path: Path, old: tuple[bytes, bytes], new: tuple[bytes, bytes], out: Path
+) -> tuple[str, str]:
     """Open a sealed file and seal it again, in memory of a few MiB; `out` appears when all held.
 
     Args:
@@ -111,12 +135,24 @@ def reseal_file(path: Path, old: tuple[bytes, bytes], new: tuple[bytes, bytes], 
         new: (data key, context).
         out: the new file.
 
+    Returns:
+        The commitments to the plaintext, under the old data key and under the new one.
+
     Raises:
         SealError: `path` does not open; nothing is left at `out`.
         StorageError: `out` cannot be written.
     """
+    commitments = [_begin_commitment(data_key) for data_key, _ in (old, new)]
+
+    def iter_steps(source: BufferedReader) -> Iterator[memoryview]:
+        for step in _iter_plaintext(source, *old):
+            for mac in commitments:
+                mac.update(step)
+            yield step
+
     with path.open("rb") as source, open_atomically(out) as file:
-        _encrypt(_iter_plaintext(source, *old), *new, file)
+        _encrypt(iter_steps(source), *new, file)
+    return commitments[0].hexdigest(), commitments[1].hexdigest()
 
 
 def _encrypt(steps: Iterator[memoryview], data_key: bytes, context: bytes, file: IO[bytes]) -> None:

@@ -31,6 +31,7 @@ from synnq_assets.cli.demo.setup import NODES, build_settings, create_demo_home 
 from synnq_assets.defs import aggregation, compute, federation, shards, submissions  # noqa: E402
 from synnq_assets.defs.corpora import curated_corpus  # noqa: E402
 from synnq_assets.defs.resources import HomeResource  # noqa: E402
+from synnq_assets.defs.sealed import seal_shards_for  # noqa: E402
 from synnq_assets.federation import (  # noqa: E402
     OrderTerms,
     Registry,
@@ -38,7 +39,6 @@ from synnq_assets.federation import (  # noqa: E402
     build_round_base,
     build_segment,
 )
-from synnq_assets.federation.orders import build_wrap_context  # noqa: E402
 from synnq_assets.modeling.models import (  # noqa: E402
     build_model,
     load_weights,
@@ -47,7 +47,7 @@ from synnq_assets.modeling.models import (  # noqa: E402
 )
 from synnq_assets.records.identifiers import build_round_key  # noqa: E402
 from synnq_assets.settings import load_node_settings  # noqa: E402
-from synnq_assets.shards import ShardPlan, rewrap_data_key  # noqa: E402
+from synnq_assets.shards import ShardPlan  # noqa: E402
 from synnq_assets.training.run import run_order  # noqa: E402
 
 
@@ -133,20 +133,8 @@ def train_central(home, trained_tokens):
         tokenizer_sha256=shards.tokenizer_sha256(home),
     )
     node = Registry(home.ledger).get(NODES[0].node_id)
-    wrapped = {
-        shard_id: rewrap_data_key(
-            home.store,
-            shard_id,
-            home.steward_sealing,
-            node_public_key=node.sealing_public_key,
-            context=build_wrap_context(
-                recipe.federation, f"r0001.{node.node_id}.99", node.node_id, shard_id
-            ),
-        )
-        for shard_id in used
-    }
-    chosen = [m for m in campaign.list_manifests() if m.shard_id in used]
-    order = build_order(terms, node, attempt=99, shards=chosen, wrapped_keys=wrapped)
+    chosen = seal_shards_for(home, node, f"r0001.{node.node_id}.99", sorted(used))
+    order = build_order(terms, node, attempt=99, shards=chosen)
     campaign.put_order(order, home.coordinator)
     update = read_weights(train(home, order) / "update.safetensors")
     weights = read_checkpoint(home, initial)

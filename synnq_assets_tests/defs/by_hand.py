@@ -13,9 +13,10 @@ from synnq_assets.records.rounds import EvaluationRecord
 from synnq_assets.records.submissions import Verdict
 from synnq_assets.shards import ShardPlan
 from synnq_assets.shards.content import digest_config
-from synnq_assets.shards.seal import steward_context
+from synnq_assets.shards.seal import ShardKeys, body_context, steward_context
+from synnq_assets.storage.files import hash_file
 from synnq_assets.trust import Home
-from synnq_assets.trust.sealing import wrap_data_key
+from synnq_assets.trust.sealing import commit_plaintext, seal_bytes, wrap_data_key
 from synnq_assets_tests.builders import (
     build_checkpoint_record,
     build_checkpoint_ref,
@@ -72,15 +73,24 @@ def finish_cell(home, cell):
 
 
 def publish_shard(home, name, **values):
-    """Write a shard's signed manifest and its data key, which is what an order is made from."""
-    manifest = build_manifest(name, **values)
-    folder = f"shards/{manifest.shard_id}"
-    wrapped = wrap_data_key(
-        DATA_KEY, home.steward_sealing.public_key, steward_context(manifest.shard_id)
+    """Write a shard, its signed manifest and its data key, which is what an order is made from."""
+    shard_id, plaintext = digest_of(name), f"the tokens of {name}".encode()
+    keys = ShardKeys(shard_id)
+    wrapped = wrap_data_key(DATA_KEY, home.steward_sealing.public_key, steward_context(shard_id))
+    home.store.put_bytes(keys.data_key, wrapped.encode())
+    body = home.store.reserve(keys.body)
+    seal_bytes(plaintext, DATA_KEY, body_context(shard_id), body)
+    home.store.put_file(keys.body, body)
+    ciphertext_sha256, ciphertext_bytes = hash_file(home.store.local_path(keys.body))
+    manifest = build_manifest(
+        name,
+        ciphertext_sha256=ciphertext_sha256,
+        ciphertext_bytes=ciphertext_bytes,
+        plaintext_commitment=commit_plaintext(DATA_KEY, plaintext),
+        **values,
     )
-    home.store.put_bytes(f"{folder}/data_key.txt", wrapped.encode())
-    home.ledger.put(f"{folder}/manifest.json", manifest, home.steward)
-    return manifest.shard_id
+    home.ledger.put(keys.manifest, manifest, home.steward)
+    return shard_id
 
 
 def start(home):

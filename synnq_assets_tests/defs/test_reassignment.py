@@ -24,10 +24,11 @@ from synnq_assets.defs.sensors.rounds import aggregate_round, open_round
 from synnq_assets.defs.sensors.steps import STEP_TAG
 from synnq_assets.errors import OrderError
 from synnq_assets.federation import Registry
-from synnq_assets.federation.orders import build_wrap_context
 from synnq_assets.records.base import now_at
+from synnq_assets.storage.files import hash_file
 from synnq_assets.trust import SealingKey
-from synnq_assets.trust.sealing import unwrap_data_key
+from synnq_assets.trust.campaign import sealed_key
+from synnq_assets.trust.sealing import build_shard_context, open_sealed, unwrap_data_key
 from synnq_assets_tests.defs.by_hand import (
     DATA_KEY,
     accept,
@@ -95,10 +96,14 @@ def test_a_replacement_opens_with_the_receiving_node_s_key_alone(home):
     order = home.campaign.get_order(next(iter(loss.replacements)))
     key = SealingKey.read(home.path / "nodes" / order.node_id / "keys" / "sealing.pem")
     for shard in order.shards:
-        context = build_wrap_context(
-            order.federation, order.assignment_id, order.node_id, shard.shard_id
+        context = build_shard_context(
+            order.federation, shard.shard_id, order.assignment_id, order.node_id
         )
-        assert unwrap_data_key(shard.wrapped_key, key, context) == DATA_KEY
+        path = home.store.local_path(sealed_key(order.assignment_id, shard.shard_id))
+        data_key = unwrap_data_key(shard.wrapped_key, key, context)
+        assert data_key != DATA_KEY
+        assert open_sealed(path, data_key, context).startswith(b"the tokens of ")
+        assert hash_file(path) == (shard.ciphertext_sha256, shard.ciphertext_bytes)
 
 
 def test_without_a_candidate_the_record_says_so(home):

@@ -12,6 +12,7 @@ from synnq_assets.federation import Registry
 from synnq_assets.records.base import now_at
 from synnq_assets.records.jobs import JobHandle
 from synnq_assets.settings import load_node_settings
+from synnq_assets.trust.campaign import sealed_key
 from synnq_assets.trust.registry.client import RegistryClient
 from synnq_assets.trust.registry.publishing import find_due_version, publish_registry
 from synnq_assets.trust.registry.repository import MetadataRepository
@@ -62,11 +63,10 @@ def test_a_job_that_waits_gets_the_renewed_registry(home, instance):
     start(home)
     open_round_by_hand(home)
     order = home.campaign.list_orders("r0001")[0]
-    for name in ("checkpoints", "shards"):
-        files = [(f"{order.base.checkpoint_sha256}/{f.name}") for f in order.base.files]
-        shards = [f"{shard.shard_id}/shard.sealed" for shard in order.shards]
-        for key in files if name == "checkpoints" else shards:
-            home.store.put_bytes(f"{name}/{key}", b"bytes")
+    keys = [f"checkpoints/{order.base.checkpoint_sha256}/{f.name}" for f in order.base.files]
+    keys += [sealed_key(order.assignment_id, shard.shard_id) for shard in order.shards]
+    for key in keys:
+        home.store.put_bytes(key, b"bytes")
     spec = build_job(home, order)
     handle = JobHandle(
         assignment_id=order.assignment_id,

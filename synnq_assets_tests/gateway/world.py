@@ -27,6 +27,7 @@ from synnq_assets.records.submissions import Submission, TrainingMetrics
 from synnq_assets.settings import Settings, load_profile, load_recipe
 from synnq_assets.storage.files import describe_file
 from synnq_assets.trust import Home, SigningKey, sign_record
+from synnq_assets.trust.campaign import sealed_key
 from synnq_assets_tests.builders import (
     LATER,
     NOW,
@@ -119,7 +120,9 @@ def build_order(home, node, attempt):
     checkpoint = CheckpointRef(round="r0000", checkpoint_sha256=digest_files(files), files=files)
     home.store.put_file(f"checkpoints/{checkpoint.checkpoint_sha256}/model.safetensors", model)
     shard_id = digest_of(node)
-    home.store.put_bytes(f"shards/{shard_id}/shard.sealed", b"sealed for " + node.encode())
+    home.store.put_bytes(
+        sealed_key(assignment(node, attempt), shard_id), b"sealed for " + node.encode()
+    )
     return Order(
         federation=home.settings.recipe.federation,
         round=ROUND,

@@ -10,21 +10,19 @@ from synnq_assets.shards import (
     Steward,
     list_shards,
     plan_shards,
-    rewrap_data_key,
     verify_shard,
 )
 from synnq_assets.shards.seal import ShardKeys, body_context
 from synnq_assets.shards.tokenizer import load_tokenizer
-from synnq_assets.storage import FolderStore, decode_tokens, hash_file
+from synnq_assets.storage import FolderStore, hash_file
 from synnq_assets.trust.envelopes import open_envelope, sign_record
-from synnq_assets.trust.keys import SealingKey, SigningKey
+from synnq_assets.trust.keys import SigningKey
 from synnq_assets.trust.sealing import (
     CHUNK_BYTES,
     HEAD_BYTES,
     TAG_BYTES,
     open_sealed,
     seal_bytes,
-    unwrap_data_key,
 )
 
 from .campaign import SETTINGS, build_campaign, build_rows
@@ -229,31 +227,6 @@ def test_a_shard_cut_at_a_chunk_boundary_is_noticed(campaign, tmp_path):
         path.write_bytes(whole[: HEAD_BYTES + num_chunks * (CHUNK_BYTES + TAG_BYTES)])
         with pytest.raises(SealError, match="damaged, cut, or sealed under another key"):
             open_sealed(path, data_key, context)
-
-
-def test_the_receiving_node_and_only_it_opens_its_shard_in_its_order_alone(campaign, store):
-    shard_id, node, other = first_shard(campaign), SealingKey.generate(), SealingKey.generate()
-    context = f"synnq-demo\0r0001.node-a.1\0node-a\0{shard_id}".encode()
-    wrapped = rewrap_data_key(
-        store,
-        shard_id,
-        campaign.steward.sealing,
-        node_public_key=node.public_key,
-        context=context,
-    )
-    data_key = unwrap_data_key(wrapped, node, context)
-    body = store.local_path(ShardKeys(shard_id).body)
-    shard = decode_tokens(open_sealed(body, data_key, body_context(shard_id)), vocab_size=600)
-    assert shard.num_tokens == campaign.plan.cells[CELL][0].num_tokens
-    message = "data key does not unwrap: wrong node, wrong context, or damaged"
-    with pytest.raises(SealError, match=message):
-        unwrap_data_key(wrapped, other, context)
-    with pytest.raises(SealError, match=message):
-        unwrap_data_key(wrapped, node, context.replace(b"r0001", b"r0002"))
-    with pytest.raises(SealError, match="sealed under another key"):
-        open_sealed(body, data_key, body_context("0" * 64))
-    with pytest.raises(SealError, match=message):
-        rewrap_data_key(store, shard_id, other, node_public_key=node.public_key, context=context)
 
 
 def test_shards_have_keys_of_their_own(campaign, store):

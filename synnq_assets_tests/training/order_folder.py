@@ -20,6 +20,7 @@ from synnq_assets.storage.files import describe_file
 from synnq_assets.storage.tokens import TokenShard, encode_tokens
 from synnq_assets.trust import SealingKey, SigningKey, sign_record
 from synnq_assets.trust.sealing import (
+    build_shard_context,
     commit_plaintext,
     generate_data_key,
     seal_bytes,
@@ -164,9 +165,9 @@ def _write_shard(
     )
     shard_id, data_key = sha256_hex(b"shard" + bytes([seed])), generate_data_key()
     path = job_dir / "inputs" / "shards" / f"{shard_id}.sealed"
-    seal_bytes(plaintext, data_key, b"shard\0" + shard_id.encode(), path)
+    context = build_shard_context(recipe.federation, shard_id, assignment_id, NODE_ID)
+    seal_bytes(plaintext, data_key, context, path)
     sealed = describe_file(path)
-    context = f"{recipe.federation}\0{assignment_id}\0{NODE_ID}\0{shard_id}".encode()
     return OrderShard(
         shard_id=shard_id,
         cell=cell,

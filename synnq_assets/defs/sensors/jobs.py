@@ -11,6 +11,7 @@ from synnq_assets.defs.federation import list_unissued
 from synnq_assets.defs.reaping import reap_dead_runs
 from synnq_assets.defs.recording import log_skipped
 from synnq_assets.defs.resources import HomeResource
+from synnq_assets.defs.sealed import clear_sealed
 from synnq_assets.defs.sensors.steps import INTERVAL_SECONDS, RUNNING, add_partitions, request_step
 from synnq_assets.errors import ComputeError
 from synnq_assets.federation import find_lost_reason
@@ -141,6 +142,8 @@ def monitor_jobs(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.
     if reaped := reap_dead_runs(context.instance):
         context.log.warning(f"runs whose process was gone were closed: {', '.join(reaped)}")
     skip = log_skipped(context)
+    for assignment_id in clear_sealed(opened, live_rounds(opened), skip=skip):
+        context.log.info(f"what was sealed for {assignment_id} was removed: it is settled")
     requests = _complete_losses(context, opened, skip)
     handles = _list_handles(opened, skip)
     statuses = _poll(context, opened, handles)
