@@ -42,7 +42,7 @@ class Figure:
         return int(rounded) if self.kind == "integer" else float(rounded)
 
 
-# One row for consecutive optimizer steps of one shard in one epoch: as many as one aggregate takes.
+# One row for some optimizer steps of one shard in one epoch: as many as one aggregate takes.
 TRAINING_LOG: Mapping[str, Figure] = {
     "step": Figure("integer"),  # the first one's number, from 0
     "num_steps": Figure("integer"),

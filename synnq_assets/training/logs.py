@@ -6,7 +6,6 @@ enough sequences.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -37,7 +36,7 @@ class LogRow(NamedTuple):
 
 
 class LogWindow(NamedTuple):
-    """Consecutive steps of one shard in one epoch, as they leave; see the registered figures."""
+    """Some steps of one shard in one epoch, as they leave; see the registered figures."""
 
     step: int
     num_steps: int
@@ -132,12 +131,16 @@ def write_diagnostics(path: Path, rows: Sequence[DiagnosticsRow]) -> None:
 def build_windows(rows: Sequence[LogRow], recipe: Recipe) -> list[LogWindow]:
     """Put steps together until their targets come from enough sequences for a loss to be told.
 
-    What is left of an epoch goes to its last window. An epoch over a shard that is too small as a
-    whole is one window without loss and gradient norm.
+    A window holds steps of one shard in one epoch, one after the other; between them may lie those
+    of other shards. What is left of an epoch goes to its last window. An epoch over a shard that is
+    too small as a whole is one window without loss and gradient norm.
     """
     minimum, length = recipe.privacy.min_loss_sequences, recipe.training.sequence_tokens
+    epochs: dict[tuple[int, int], list[LogRow]] = {}
+    for row in rows:
+        epochs.setdefault((row.shard, row.epoch), []).append(row)
     windows: list[LogWindow] = []
-    for _, steps in groupby(rows, key=lambda row: (row.shard, row.epoch)):
+    for steps in epochs.values():
         groups: list[list[LogRow]] = [[]]
         for row in steps:
             groups[-1].append(row)
@@ -148,7 +151,7 @@ def build_windows(rows: Sequence[LogRow], recipe: Recipe) -> list[LogWindow]:
             groups[-1] += rest
         is_told = bool(groups)
         windows += [_sum_up(group, is_told=is_told) for group in groups or [rest]]
-    return windows
+    return sorted(windows)  # by first step: no two have the same
 
 
 def _sum_up(rows: Sequence[LogRow], *, is_told: bool) -> LogWindow:

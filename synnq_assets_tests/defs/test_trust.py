@@ -14,10 +14,14 @@ from synnq_assets.defs.trust import (
     audit_log,
     compare_with_events,
     find_difference,
+    is_same_partition,
     iter_events,
     read_partition,
 )
+from synnq_assets.federation import Registry
 from synnq_assets.settings import resolve_settings
+
+RESULT = ("result", "node_profiles")
 
 
 @pytest.fixture
@@ -90,9 +94,10 @@ def test_an_event_that_differs_in_anything_is_found(home, instance, change, says
     (record,) = iter_events(instance, "node_profiles")
     shown = ShownEvent.read("node_profiles", record)
     entries = dict(home.audit.iter_entries())
-    assert find_difference(shown, entries[shown.position], shown.partition) is None
+    subject = entries[shown.position].subject
+    assert find_difference(shown, entries[shown.position], subject) is None
     other = replace(shown, **change)
-    problem = find_difference(other, entries.get(other.position), other.partition)
+    problem = find_difference(other, entries.get(other.position), subject)
     assert says in problem
 
 
@@ -101,6 +106,38 @@ def test_the_partition_of_an_assignment_is_its_round_and_node():
     assert read_partition("r0007") == "r0007"
     assert read_partition("de.health") == "de.health"
     assert read_partition("") == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "shown", "is_same"),
+    [
+        ("r0007|lumi-g-03", "r0007|lumi-g-03", True),
+        ("r0007|lumi-g-03", "r0007|lumi-g-04", False),
+        ("r0007|p-0123456789ab", "r0007|lumi-g-03", True),  # its epoch's key was destroyed
+        ("r0007|p-0123456789ab", "r0008|lumi-g-03", False),
+        ("r0007|p-0123456789ab", "r0007|", False),
+        ("", "", True),
+        ("", "r0007", False),
+    ],
+)
+def test_a_partition_is_told_by_name_or_by_a_pseudonym_that_nobody_can_resolve(
+    told, shown, is_same
+):
+    assert is_same_partition(told, shown) is is_same
+
+
+def test_the_log_names_no_node_and_agrees_before_and_after_its_key_is_destroyed(home, instance):
+    materialize(home, instance, node_profiles)
+    bodies = [entry.model_dump_json() for _, entry in home.audit.iter_entries()]
+    nodes = [node.node_id for node in Registry(home.ledger).list_nodes()]
+    assert len(nodes) == 4
+    assert not [body for body in bodies if any(node in body for node in nodes)]
+    (entry,) = (e for _, e in home.audit.iter_entries() if (e.phase, e.action) == RESULT)
+    assert sorted(map(home.concealer.reveal, entry.details["nodes"])) == sorted(nodes)
+    assert compare_with_events(home, instance) == []
+    home.concealer.forget("0001")
+    assert home.concealer.reveal(entry.details["nodes"][0]) == entry.details["nodes"][0]
+    assert compare_with_events(home, instance) == []
 
 
 def test_a_deleted_run_is_found(home, instance):

@@ -418,7 +418,8 @@ def test_an_update_of_zeros_is_refused_although_its_curve_is_fine(world, tmp_pat
         ("step", list(range(12))[::-1], "steps do not ascend"),
         ("shard", [2] * 12, "a shard is beyond the order's 2"),
         ("shard", ["a secret sentence"] * 12, "column shard is text, expected integer"),
-        ("num_steps", [2] * 12, "rows leave steps out, or overlap"),
+        ("num_steps", [2] * 12, "took 24 steps, the order takes 12"),
+        ("num_steps", [0] * 12, "a row has no step"),
     ],
 )
 def test_a_log_with_anything_but_figures_is_refused(world, tmp_path, column, values, fragment):

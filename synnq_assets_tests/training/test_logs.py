@@ -47,6 +47,15 @@ def test_no_window_mixes_epochs_or_shards():
     assert [(w.shard, w.epoch) for w in windows] == [(0, 1)] * 2 + [(0, 2)] * 2 + [(1, 1)] * 2
 
 
+def test_a_window_holds_a_shards_steps_although_others_take_turns():
+    first = steps(64, 64, 64)
+    turns = [first[0], steps(64, shard=1, first=1)[0], first[1], steps(64, shard=1, first=3)[0]]
+    rows = [row._replace(step=k) for k, row in enumerate(turns)]
+    one, two = build_windows(rows, recipe(4))
+    assert (one.shard, one.step, one.num_steps, one.loss) == (0, 0, 2, 1.5)
+    assert (two.shard, two.step, two.num_steps) == (1, 1, 2)
+
+
 def test_an_epoch_of_too_few_sequences_tells_neither_loss_nor_gradient():
     (window,) = build_windows(steps(64, 64), recipe(5))
     assert (window.loss, window.gradient_norm) == (None, None)
