@@ -6,6 +6,7 @@ from synnq_assets.defs import (
     aggregation,
     compute,
     corpora,
+    destruction,
     evaluation,
     federation,
     jobs,
@@ -41,6 +42,7 @@ defs = dg.Definitions(
     asset_checks=[
         corpora.expectations,
         federation.chain_continuous,
+        destruction.destruction_due,
         evaluation.not_worse_than_parent,
         trust.agrees_with_dagster,
     ],

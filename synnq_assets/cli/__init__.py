@@ -4,6 +4,7 @@ app.py         the commands, and how errors become one sentence
 campaign.py    init, up, rounds, lineage
 nodes.py       create, enrol, list, suspend, revoke
 registry.py    rotation of keys, exports of the registry, its root
+destruction.py shards shred; nodes destroy, nodes certify
 keys.py        list, generate, protect, unprotect, export-public
 audit.py       show, verify, export, receipts, co-signatures
 witness.py     a witness of somebody else's log

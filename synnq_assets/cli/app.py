@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from synnq_assets import __version__
-from synnq_assets.cli import audit, campaign, gateway, keys, nodes, releases
+from synnq_assets.cli import audit, campaign, destruction, gateway, keys, nodes, releases
 from synnq_assets.cli.demo.command import demo
 from synnq_assets.errors import RecordError, SynnqError
 
@@ -32,6 +32,7 @@ app.command("public-key")(campaign.public_key)
 app.command("settings")(campaign.show_settings)
 app.add_typer(nodes.app, name="nodes")
 app.add_typer(keys.app, name="keys")
+app.add_typer(destruction.app, name="shards")
 app.add_typer(audit.app, name="audit")
 app.add_typer(gateway.app, name="gateway")
 app.command("submit")(gateway.submit)

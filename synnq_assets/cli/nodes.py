@@ -1,4 +1,4 @@
-"""Commands about nodes. `create`, `profile` and `rotate-key` run at the node.
+"""Commands about nodes. `create`, `profile`, `rotate-key` and `destroy` run at the node.
 
 What the others change at the coordinator is published at once; see registry.py for the rest.
 """
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from synnq_assets.cli import registry
+from synnq_assets.cli import destruction, registry
 from synnq_assets.cli.home import (
     DEFAULT_HOME,
     HomeOption,
@@ -36,6 +36,8 @@ app.command("rotate")(registry.rotate)
 app.command("cap")(registry.cap)
 app.command("export")(registry.export)
 app.command("check")(registry.check)
+app.command("destroy")(destruction.destroy)
+app.command("certify")(destruction.certify)
 app.add_typer(registry.root_app, name="root")
 CapOption = Annotated[
     float, typer.Option(min=0.001, max=1.0, help="Largest share of a round's weights.")

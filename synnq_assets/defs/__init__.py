@@ -10,6 +10,7 @@ intent, calls one room, writes a signed record, and returns metadata.
     aggregation.py evaluation.py release.py trust.py
     assignments.py  which order a run is about
     sealed.py       what was sealed for one order
+    destruction.py  shards that are gone, nodes that owe a certificate
     reaping.py      runs whose process is gone
     operations.py   reassign shards, cancel a job, publish the registry
     jobs.py         assets that are materialised together

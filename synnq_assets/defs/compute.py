@@ -9,6 +9,7 @@ from synnq_assets.defs.assignments import find_assignment
 from synnq_assets.defs.partitions import BY_ROUND, round_site
 from synnq_assets.defs.recording import build_result, read_tag, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
+from synnq_assets.defs.sealed import locate_sealed
 from synnq_assets.defs.submissions import store_submission
 from synnq_assets.errors import OrderError
 from synnq_assets.records.base import canonical_json
@@ -16,7 +17,7 @@ from synnq_assets.records.jobs import JobHandle, JobSpec
 from synnq_assets.records.orders import Order
 from synnq_assets.settings import load_node_settings
 from synnq_assets.trust import Home
-from synnq_assets.trust.campaign import assignment_key, sealed_key
+from synnq_assets.trust.campaign import assignment_key
 from synnq_assets.trust.registry.publishing import render_registry
 
 GROUP = "compute"
@@ -39,10 +40,7 @@ def build_job(opened: Home, order: Order) -> JobSpec:
                 file.name: store.local_path(f"{checkpoint}/{file.name}")
                 for file in order.base.files
             },
-            shard_files={
-                shard.shard_id: store.local_path(sealed_key(order.assignment_id, shard.shard_id))
-                for shard in order.shards
-            },
+            shard_files=locate_sealed(opened, order),
         ),
     )
     return JobSpec(

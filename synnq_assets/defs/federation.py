@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
+from synnq_assets.defs.destruction import block_overdue, select_destroyed
 from synnq_assets.defs.partitions import rounds
 from synnq_assets.defs.recording import build_result, log_skipped, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
@@ -42,6 +43,7 @@ def node_profiles(context: dg.AssetExecutionContext, home: HomeResource) -> dg.M
     recipe = opened.settings.recipe
     with recorded(context, opened, "node_profiles") as deed:
         nodes = Registry(opened.ledger).list_nodes(skip=log_skipped(context))
+        blocked = block_overdue(opened)
         sha256 = sha256_hex(canonical_json([node.model_dump(mode="json") for node in nodes]))
         deed.details.update(sha256=sha256, nodes=[node.node_id for node in nodes])
     rows = [
@@ -53,10 +55,11 @@ def node_profiles(context: dg.AssetExecutionContext, home: HomeResource) -> dg.M
             node.profile.tokens_per_second,
             node.profile.power_watts,
             find_obstacle(node.profile, recipe, count_weights(recipe)) or "can train",
+            blocked.get(node.node_id, "-"),
         )
         for node in nodes
     ]
-    columns = ("node", "status", "accelerator", "GiB", "tokens/s", "W", "recipe")
+    columns = ("node", "status", "accelerator", "GiB", "tokens/s", "W", "recipe", "blocked")
     return build_result(
         deed,
         sha256=sha256,
@@ -80,7 +83,10 @@ def round_base(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
             nodes = Registry(opened.ledger).list_nodes(skip=log_skipped(context))
             roster = [node.node_id for node in nodes if node.status == "active"]
             capacity = len(roster) * recipe.rounds.max_shards_per_node
-            shards = sorted(campaign.list_manifests(), key=lambda m: -m.num_tokens)[:capacity]
+            manifests = campaign.list_manifests()
+            destroyed = select_destroyed(opened, manifests)
+            sound = [m for m in manifests if m.shard_id not in destroyed]
+            shards = sorted(sound, key=lambda m: -m.num_tokens)[:capacity]
             base = build_round_base(
                 opened.settings,
                 round_key=round_key,
@@ -201,15 +207,18 @@ def decide_allocation(opened: Home, base: RoundBase) -> Allocation:
     campaign, recipe = opened.campaign, opened.settings.recipe
     allocation = campaign.find_allocation(base.round)
     if allocation is None:
+        manifests = campaign.list_manifests()
         allocation = allocate_shards(
             AllocationRequest(
                 round_key=base.round,
                 recipe=recipe,
                 num_parameters=count_weights(recipe),
                 nodes=select_profiles(opened, base.roster),
-                shards=campaign.list_manifests(),
+                shards=manifests,
                 exposure=campaign.list_exposure(),
                 times_trained=campaign.count_trainings(),
+                blocked=block_overdue(opened),
+                destroyed=select_destroyed(opened, manifests),
             )
         )
         campaign.put_allocation(allocation, opened.coordinator)
@@ -243,6 +252,7 @@ def shard_allocation(context: dg.AssetExecutionContext, home: HomeResource) -> d
             "orders": len(allocation.assignments),
             "nodes": render_table(("node", "shards", "tokens", "expected s", "expected J"), rows),
             "excluded": render_table(("node", "why"), allocation.excluded.items()),
+            "shards left out": render_table(("why", "shards"), allocation.left_out.items()),
             "slowest node (s)": allocation.makespan_seconds,
             "solver": allocation.solver,
         },

@@ -6,6 +6,7 @@ import dagster as dg
 
 from synnq_assets.compute import build_backend, stage_registry
 from synnq_assets.defs.assignments import find_assignment
+from synnq_assets.defs.destruction import block_overdue, select_destroyed
 from synnq_assets.defs.federation import ALLOCATION_LOCK, issue_orders, select_profiles
 from synnq_assets.defs.partitions import round_site
 from synnq_assets.defs.recording import (
@@ -71,14 +72,17 @@ def _find_replacements(opened: Home, base: RoundBase, lost: Order) -> dict[str, 
         raise AllocationError("the round's deadline has passed")
     dropped = {parse_assignment_id(loss.lost)[1] for loss in campaign.list_losses(lost.round)}
     alive = set(base.roster) - dropped - {lost.node_id}
+    manifests = [campaign.get_manifest(shard.shard_id) for shard in lost.shards]
     allocation = allocate_shards(
         AllocationRequest(
             round_key=lost.round,
             recipe=recipe,
             num_parameters=count_weights(recipe),
             nodes=select_profiles(opened, alive),
-            shards=[campaign.get_manifest(shard.shard_id) for shard in lost.shards],
+            shards=manifests,
             exposure=campaign.list_exposure(),
+            blocked=block_overdue(opened),
+            destroyed=select_destroyed(opened, manifests),
             must_place=True,
         )
     )

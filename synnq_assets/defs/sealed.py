@@ -1,12 +1,15 @@
 """What was sealed for one assignment: made before its order, removed when the order is settled."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
+from synnq_assets.errors import SealError
 from synnq_assets.records.federation import NodeRecord
 from synnq_assets.records.identifiers import parse_assignment_id
-from synnq_assets.records.orders import OrderShard
+from synnq_assets.records.orders import Order, OrderShard
 from synnq_assets.shards import Recipient, forget_data_keys, remove_sealed, seal_for_order
 from synnq_assets.trust import Home
+from synnq_assets.trust.campaign import sealed_key
 from synnq_assets.trust.ledger import Skip, skipping
 
 
@@ -32,6 +35,24 @@ def seal_shards_for(
         for shard_id in shard_ids
         if not campaign.is_destroyed(shard_id)
     ]
+
+
+def locate_sealed(opened: Home, order: Order) -> dict[str, Path]:
+    """Return shard id -> the file that was sealed for an order.
+
+    Raises:
+        SealError: a shard was destroyed since the order was issued.
+        ObjectNotFoundError: the order is settled, and its files are removed.
+    """
+    gone = [s.shard_id[:12] for s in order.shards if opened.campaign.is_destroyed(s.shard_id)]
+    if gone:
+        raise SealError(
+            f"{order.assignment_id} cannot be delivered: shard {gone[0]} was destroyed; reassign it"
+        )
+    return {
+        shard.shard_id: opened.store.local_path(sealed_key(order.assignment_id, shard.shard_id))
+        for shard in order.shards
+    }
 
 
 def clear_sealed(opened: Home, live_rounds: Iterable[str], *, skip: Skip) -> list[str]:

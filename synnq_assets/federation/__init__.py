@@ -10,6 +10,8 @@ signed orders, and decisions about leases and quorum.
     rounds.py      round bases and the quorum rule
     allocation.py  shards to nodes as one mixed-integer programme
     orders.py      one signed order per node
+    destruction.py until when shards have to be destroyed; certificates
+    erasing.py     at the node: destroy shards, sign the certificate
     leases.py      when a job counts as lost, and who takes its shards
 """
 

@@ -13,7 +13,7 @@ Source: HiGHS, doi:10.1007/s12532-017-0130-5, through scipy.optimize.milp.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from synnq_assets.records.federation import AllocatedShards, Allocation, NodePro
 from synnq_assets.records.shards import ShardManifest
 from synnq_assets.settings.recipe import Recipe
 
+DESTROYED = "data key destroyed"
 POOL_FACTOR = 3  # shards offered to the solver, over the shards that can be placed
 NOTHING: frozenset[str] = frozenset()
 Float64 = npt.NDArray[np.float64]
@@ -40,6 +41,8 @@ class AllocationRequest:
     shards: Sequence[ShardManifest]
     exposure: Mapping[str, frozenset[str]] = field(default_factory=dict)  # node -> shards it had
     times_trained: Mapping[str, int] = field(default_factory=dict)  # shard -> accepted trainings
+    blocked: Mapping[str, str] = field(default_factory=dict)  # node -> why it gets no order
+    destroyed: frozenset[str] = NOTHING  # shards that nothing opens any more
     must_place: bool = False  # a reassignment: every shard has to find a node
 
 
@@ -194,7 +197,9 @@ def allocate_shards(request: AllocationRequest) -> Allocation:
     excluded: dict[str, str] = {}
     nodes: list[NodeProfile] = []
     for profile in sorted(request.nodes, key=lambda node: node.node_id):
-        obstacle = find_obstacle(profile, request.recipe, request.num_parameters)
+        obstacle = request.blocked.get(profile.node_id) or find_obstacle(
+            profile, request.recipe, request.num_parameters
+        )
         if obstacle:
             excluded[profile.node_id] = obstacle
         else:
@@ -206,6 +211,11 @@ def allocate_shards(request: AllocationRequest) -> Allocation:
         raise AllocationError(f"no node can train this recipe: {reasons}")
     if not request.shards:
         raise AllocationError("there is no shard to allocate; materialise signed_shards first")
+    sound = [shard for shard in request.shards if shard.shard_id not in request.destroyed]
+    num_destroyed = len(request.shards) - len(sound)
+    if not sound:
+        raise AllocationError(f"all {num_destroyed} shards were destroyed; add a corpus generation")
+    request = replace(request, shards=sound)
     pool = _select_pool(request, nodes)
     problem = _build_problem(request, nodes, pool)
     if not problem.allowed_NS.any():
@@ -218,7 +228,10 @@ def allocate_shards(request: AllocationRequest) -> Allocation:
     unplaced = len(pool) - int(chosen_NS.any(axis=0).sum())
     if request.must_place and unplaced:
         raise AllocationError(f"{unplaced} of {len(pool)} shards find no node that may train them")
-    return _describe(request, problem, chosen_NS, excluded, objective)
+    allocation = _describe(request, problem, chosen_NS, excluded, objective)
+    if not num_destroyed:
+        return allocation
+    return allocation.model_copy(update={"left_out": {DESTROYED: num_destroyed}})
 
 
 def _describe(

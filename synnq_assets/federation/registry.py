@@ -9,11 +9,16 @@ from typing import Any, Literal, TypeVar
 
 from synnq_assets.errors import EnrolmentError, RecordError, SynnqError, TrustError
 from synnq_assets.federation.enrolment import KeyRotation, NodeApplication
-from synnq_assets.records.base import Record, now_at, parse_strict_json, sha256_hex
-from synnq_assets.records.federation import KeyGrant, NodeProfile, NodeRecord, Role
+from synnq_assets.records.base import Record, now_at, sha256_hex
+from synnq_assets.records.federation import (
+    KeyGrant,
+    NodeProfile,
+    NodeRecord,
+    ParticipationAgreement,
+    Role,
+)
 from synnq_assets.records.identifiers import parse_node_id
-from synnq_assets.trust.encoding import decode_base64
-from synnq_assets.trust.envelopes import open_envelope
+from synnq_assets.trust.envelopes import open_envelope, peek_record
 from synnq_assets.trust.keyring import KeyEntry, Keyring
 from synnq_assets.trust.keys import SigningKey, build_key_id, load_sealing_public_key
 from synnq_assets.trust.ledger import Ledger, Skip, leave_out, skipping
@@ -110,7 +115,7 @@ class Registry:
     def _read_application(self, application: bytes) -> NodeApplication:
         # The key is inside the statement that it signs: first read, then verify with that key.
         try:
-            claimed = _peek(application, NodeApplication)
+            claimed = peek_record(application, NodeApplication)
             load_sealing_public_key(claimed.sealing_public_key)
             claim = _open_own(
                 application, NodeApplication, claimed.node_id, claimed.signing_public_key
@@ -166,7 +171,7 @@ class Registry:
                 new key was seen before, or one of the two signatures is missing.
         """
         try:
-            claim = _peek(envelope, KeyRotation)
+            claim = peek_record(envelope, KeyRotation)
             for public_key in (claim.old_signing_public_key, claim.signing_public_key):
                 _open_own(envelope, KeyRotation, claim.node_id, public_key)
             load_sealing_public_key(claim.sealing_public_key)
@@ -246,6 +251,21 @@ class Registry:
         versions = [self.ledger.get(key, NodeRecord) for key in keys]
         return next((v for v in reversed(versions) if v.audit_index <= at), versions[0])
 
+    def get_agreement(self, node: NodeRecord) -> ParticipationAgreement:
+        """Return the terms that a node signed, as its record names them by digest.
+
+        Raises:
+            EnrolmentError: what is stored is not what the record names.
+        """
+        key = f"registry/applications/{node.node_id}.json"
+        try:
+            claim = peek_record(self.ledger.store.get_bytes(key), NodeApplication)
+        except SynnqError as error:
+            raise EnrolmentError(f"the agreement of {node.node_id} cannot be read") from error
+        if claim.agreement.digest() != node.agreement_sha256:
+            raise EnrolmentError(f"{key} does not hold the agreement that {node.node_id} signed")
+        return claim.agreement
+
     def list_nodes(self, *, skip: Skip | None = None) -> list[NodeRecord]:
         """Return the newest record of every node, by id.
 
@@ -253,16 +273,6 @@ class Registry:
         other version steps in, since the damaged one may have revoked the node.
         """
         return [versions[-1] for _, versions in iter_histories(self.ledger, skip=skip)]
-
-
-def _peek(data: bytes, record_type: type[R]) -> R:
-    """Return what an envelope claims to hold; nothing of it is verified."""
-    envelope = parse_strict_json(data)
-    if not isinstance(envelope, dict) or not isinstance(envelope.get("payload"), str):
-        raise RecordError("not a DSSE envelope")
-    statement = parse_strict_json(decode_base64(envelope["payload"]))
-    predicate = statement.get("predicate") if isinstance(statement, dict) else None
-    return record_type.from_json_value(predicate)
 
 
 def _open_own(data: bytes, record_type: type[R], node_id: str, public_key: str) -> R:

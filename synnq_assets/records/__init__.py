@@ -10,6 +10,7 @@ In: bytes from disk or from another organisation. Out: values that every room tr
     federation.py   agreement, profile, node record, round base, allocation
     orders.py       order, learning-rate segment, checkpoint reference
     jobs.py         job specification, handle, status
+    destruction.py  what nodes certify as destroyed, and what they owe
     submissions.py  submission, check result, verdict
     rounds.py       checkpoint record, evaluation record
     releases.py     release record

@@ -121,7 +121,8 @@ class Allocation(Record):
     round: RoundKey
     nodes: tuple[AllocatedShards, ...]
     excluded: dict[str, str]  # node id -> the constraint that kept it out
-    num_unallocated: NonNegativeInt
+    left_out: dict[str, PositiveInt] = Field(default_factory=dict)  # reason -> shards
+    num_unallocated: NonNegativeInt  # apart from those left out
     makespan_seconds: NonNegativeFloat
     objective: float
     solver: str

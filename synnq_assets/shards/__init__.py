@@ -21,6 +21,7 @@ from every document to its shard. Documents of the holdout are stored apart, for
     figures.py     the plan in figures
     seal.py        encrypt, wrap, sign; idempotent
     assign.py      encrypt once more, for one order of one node
+    shred.py       destroy data keys at rest
     verify.py      check a shard
     lineage.py     where a document is
     probe.py       held-out token rows that submissions are scored on

@@ -68,9 +68,10 @@ def overwrite_content(file: IO[bytes]) -> None:
 
     What lies beneath may write elsewhere (SSD, copy on write, snapshots); then the old bytes stay.
     """
-    num_bytes = os.fstat(file.fileno()).st_size
+    left = os.fstat(file.fileno()).st_size
     file.seek(0)
-    file.write(secrets.token_bytes(num_bytes))
+    while left:
+        left -= file.write(secrets.token_bytes(min(left, COPY_BLOCK_BYTES)))
     file.flush()
     os.fsync(file.fileno())
 

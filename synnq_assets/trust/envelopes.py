@@ -82,6 +82,21 @@ def _open_signed(data: bytes, find: Callable[[str], KeyEntry]) -> Any:
     raise SignatureError(problem)
 
 
+def peek_record(data: bytes, record_type: type[R]) -> R:
+    """Return what an envelope claims to hold; nothing of it is verified.
+
+    Raises:
+        RecordError: not an envelope with such a record.
+        TrustError: its payload is not base64.
+    """
+    envelope = parse_strict_json(data)
+    if not isinstance(envelope, dict) or not isinstance(envelope.get("payload"), str):
+        raise RecordError("not a DSSE envelope")
+    statement = parse_strict_json(decode_base64(envelope["payload"]))
+    predicate = statement.get("predicate") if isinstance(statement, dict) else None
+    return record_type.from_json_value(predicate)
+
+
 def open_envelope(
     data: bytes,
     record_type: type[R],

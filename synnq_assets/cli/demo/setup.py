@@ -20,6 +20,7 @@ from synnq_assets.trust import Home
 TERMS = (
     b"Demonstration terms: shards stay on this machine and are deleted with the demo's folder.\n"
 )
+RETENTION_DAYS = 3650  # a demo that is taken up again later blocks no node
 KILLED_NODE, HOSTILE_NODE = "node-south", "node-west"
 KILL_ROUND, HOSTILE_ROUND = "r0002", "r0003"
 
@@ -123,8 +124,8 @@ def enrol_demo_node(home: Home, node: DemoNode) -> None:
             node_id=node.node_id,
             organisation=node.organisation,
             terms_sha256=hashlib.sha256(TERMS).hexdigest(),
-            retention_days=1,
-            destruction_deadline_days=1,
+            retention_days=RETENTION_DAYS,
+            destruction_deadline_days=RETENTION_DAYS,
             isolation="process",
             signed_at=now_at(),
         ),
