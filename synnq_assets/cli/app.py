@@ -76,6 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         typer.echo(f"error: {error.format_message()} (try --help)", err=True)
         return USAGE_EXIT_CODE
     except (typer.Abort, KeyboardInterrupt):
+        result = INTERRUPTED_EXIT_CODE
+    if result == INTERRUPTED_EXIT_CODE:  # typer itself makes this of Ctrl-C, and says nothing
         typer.echo("interrupted; nothing was left running, and the same command goes on", err=True)
-        return INTERRUPTED_EXIT_CODE
     return result if isinstance(result, int) else 0

@@ -1,7 +1,7 @@
 """Dagster's runs, as the commands that start and stop Dagster see them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,27 +32,39 @@ def open_instance(home: Home) -> Iterator["dg.DagsterInstance"]:
         yield instance
 
 
-def announce_stop(home: Home) -> None:
-    """Tell Dagster that the runs under way are about to be ended on purpose."""
+def announce_stop(home: Home) -> list[str]:
+    """Tell Dagster that its runs are about to be ended on purpose; return those not yet over."""
     import dagster as dg
 
-    statuses = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    from synnq_assets.defs.sensors.steps import IN_PROGRESS
+
     with open_instance(home) as instance:
-        for run in instance.get_runs(dg.RunsFilter(statuses=statuses)):
-            instance.report_run_canceling(run, message=STOPPED)
+        runs = instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS))
+        for run in runs:
+            # One that has no process yet would take itself for a duplicate, and fail.
+            if run.status == dg.DagsterRunStatus.STARTED:
+                instance.report_run_canceling(run, message=STOPPED)
+    return [run.run_id for run in runs]
 
 
-def close_stopped_runs(home: Home) -> None:
-    """Close the runs that were under way; call it once none of their processes is left."""
+def close_stopped_runs(home: Home, run_ids: Sequence[str]) -> None:
+    """Close what the stop cut short as cancelled; call it once no process of Dagster is left.
+
+    Args:
+        home: the home.
+        run_ids: the runs that were not over when the stop began. Those that failed since then did
+            so because of it.
+    """
     import dagster as dg
 
-    statuses = [
-        dg.DagsterRunStatus.STARTING,
-        dg.DagsterRunStatus.STARTED,
-        dg.DagsterRunStatus.CANCELING,
-    ]
+    cut_short = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    cut_short.append(dg.DagsterRunStatus.CANCELING)
+    filters = [dg.RunsFilter(statuses=cut_short)]
+    if run_ids:
+        failed = [dg.DagsterRunStatus.FAILURE]
+        filters.append(dg.RunsFilter(run_ids=list(run_ids), statuses=failed))
     with open_instance(home) as instance:
-        for run in instance.get_runs(dg.RunsFilter(statuses=statuses)):
+        for run in [run for chosen in filters for run in instance.get_runs(chosen)]:
             instance.report_run_canceled(run, message=STOPPED)
 
 

@@ -154,12 +154,11 @@ class Services(AbstractContextManager["Services"]):
         with undisturbed():
             has_runs = "daemon" in self.children
             try:
-                if has_runs:
-                    announce_stop(self.home)
+                run_ids = announce_stop(self.home) if has_runs else []
             finally:
                 self._end_children()
             if has_runs:
-                close_stopped_runs(self.home)
+                close_stopped_runs(self.home, run_ids)
 
     def _end_children(self) -> None:
         """First asked, then killed."""

@@ -60,15 +60,20 @@ def test_runs_under_way_are_cancelled_by_a_stop_and_the_others_left_alone(home, 
         create_run_for_test(instance, status=status)
         for status in (statuses.STARTED, statuses.STARTING, statuses.NOT_STARTED, statuses.SUCCESS)
     )
-    announce_stop(home)
+    under_way = announce_stop(home)
+    assert set(under_way) == {run.run_id for run in (started, starting, unsent)}
     assert status(instance, started) == statuses.CANCELING
+    assert status(instance, starting) == statuses.STARTING
+    instance.report_run_failed(starting)  # as the code server says when its process was ended
     late = create_run_for_test(instance, status=statuses.STARTED)  # just before the daemon ended
-    close_stopped_runs(home)
+    earlier = create_run_for_test(instance, status=statuses.FAILURE)
+    close_stopped_runs(home, under_way)
     for run in (started, starting, late):
         assert status(instance, run) == statuses.CANCELED
     assert status(instance, unsent) == statuses.NOT_STARTED
     assert status(instance, done) == statuses.SUCCESS
-    assert list_failures(instance) == []
+    assert status(instance, earlier) == statuses.FAILURE
+    assert len(list_failures(instance)) == 1
 
 
 def test_a_failure_is_told_in_the_step_s_own_sentence(instance):
