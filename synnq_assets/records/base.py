@@ -69,7 +69,9 @@ def _parse_int(text: str) -> int:
     return int(text)
 
 
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A string that never ends is taken to the end of the text: a search that failed there would begin
+# again at the next quotation mark, and take the square of the text's length.
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def _check_depth(text: str) -> None:

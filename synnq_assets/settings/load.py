@@ -25,6 +25,15 @@ _YAML_ERRORS = (yaml.YAMLError, ValueError, RecursionError)  # ValueError: a dat
 M = TypeVar("M", bound=SettingsModel)
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases, of which ten lines can stand for a billion values."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias (*name) is not read; write the value out")
+        return super().compose_node(parent, index)
+
+
 class Settings(SettingsModel):
     """A resolved pair: one site profile and one recipe."""
 
@@ -84,7 +93,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         SettingsError: missing, unreadable, not YAML, or not a mapping.
     """
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read settings file {path}: {error}") from error
     except _YAML_ERRORS as error:
@@ -140,7 +149,7 @@ def _override(raw: dict[str, Any], section: str, environment: Mapping[str, str])
 
 def _parse_value(variable: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _PlainLoader)
     except _YAML_ERRORS as error:
         reason = " ".join(str(error).split())[:200]
         raise SettingsError(
