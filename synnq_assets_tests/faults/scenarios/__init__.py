@@ -1,0 +1,1 @@
+"""One writer per file; each module gives its `SCENARIO`."""
