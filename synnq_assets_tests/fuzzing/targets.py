@@ -80,7 +80,8 @@ def _parse_ids(data: bytes) -> None:
             parse(text)
         except SynnqError:
             continue
-        assert text.isascii() and text.isprintable()
+        assert text.isascii()
+        assert text.isprintable()
         assert " " not in text
         assert not {"", ".", ".."} & set(text.split("/"))
     read_node_id({"subjectAltName": (("URI", f"urn:synnq:node:{text}"),)})
