@@ -1,5 +1,6 @@
 """Spoilt samples of everything that is parsed: a value or a typed error, in bounded time."""
 
+import json
 import time
 
 import pytest
@@ -63,3 +64,9 @@ def test_a_string_that_never_ends_is_read_once():
     begin = time.process_time()
     assert not try_target(TARGETS["json"], b'["' + b'\\"' * 1_000_000)
     assert time.process_time() - begin < LIMIT_SECONDS
+
+
+def test_a_root_that_names_a_key_it_lacks_is_refused():
+    root = json.loads(TARGETS["registry-root"].samples[0])
+    root["signed"]["keys"].popitem()
+    assert not try_target(TARGETS["registry-root"], json.dumps(root).encode())

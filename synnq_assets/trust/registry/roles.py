@@ -106,8 +106,11 @@ def read_keys(root: Root) -> RootKeys:
     """Return the keys that a root names.
 
     Raises:
-        RegistryError: a key is unsafe, or one stands under two ids, which would count it twice.
+        RegistryError: a key is missing or unsafe, or one stands under two ids, which would count it
+            twice.
     """
+    if any(key_id not in root.keys for role in root.roles.values() for key_id in role.keyids):
+        raise RegistryError("a role of the root names a key that the root does not hold")
     held = {
         role: tuple(decode_key(root.keys[key_id]) for key_id in root.roles[role].keyids)
         for role in TOP_LEVEL_ROLE_NAMES
