@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from synnq_assets.defs.corpora import newest_corpus
-from synnq_assets.defs.partitions import cells
+from synnq_assets.defs.partitions import cells, verify_partition_keys
 from synnq_assets.defs.recording import AUDIT_INDEX, SHA256, build_result, recorded, render_table
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.errors import EmptyCorpusError
@@ -90,6 +90,7 @@ def shard_plan(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
         opened.store.put_bytes(CORPORA, canonical_json(folders))
         documents = corpus_files(opened)
         plan = plan_shards(documents, tokenizer_file, recipe.shards)
+        cell_keys = verify_partition_keys("cell", sorted(plan.cells))
         data = plan.to_bytes()
         held_back = write_holdout(plan, documents=documents, store=opened.store)
         write_probe(
@@ -100,8 +101,8 @@ def shard_plan(context: dg.AssetExecutionContext, home: HomeResource) -> dg.Mate
             key=PROBE,
         )
         opened.store.put_bytes(PLAN, data)
-        deed.details.update(sha256=sha256_hex(data), cells=sorted(plan.cells))
-    context.instance.add_dynamic_partitions("cell", sorted(plan.cells))  # or else a sensor does
+        deed.details.update(sha256=sha256_hex(data), cells=cell_keys)
+    context.instance.add_dynamic_partitions("cell", cell_keys)  # or else a sensor does
     rows = [
         (cell, len(shards), sum(s.num_tokens for s in shards))
         for cell, shards in sorted(plan.cells.items())

@@ -93,3 +93,30 @@ def world(tmp_path_factory) -> World:
         probe=probe,
         work=Work(update=update, log=log),
     )
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory, world):
+    """Where the list of bad inputs is tried."""
+    import dagster as dg
+
+    from .the_list import open_desk
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield open_desk(tmp_path_factory.mktemp("desk"), world, instance)
+
+
+@pytest.fixture
+def bad(desk, tmp_path):
+    """The next bad input, until it is made bad an honest one."""
+    return desk.case(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def enrolled(tmp_path_factory):
+    """A home with the demo's four nodes; tests copy it."""
+    from synnq_assets.cli.demo.setup import create_demo_home
+    from synnq_assets.settings import resolve_settings
+
+    path = tmp_path_factory.mktemp("enrolled") / "home"
+    return create_demo_home(path, resolve_settings("local", "smoke")).path

@@ -13,9 +13,9 @@ from synnq_assets.defs.recording import log_skipped
 from synnq_assets.defs.resources import HomeResource
 from synnq_assets.defs.sealed import clear_sealed
 from synnq_assets.defs.sensors.steps import INTERVAL_SECONDS, RUNNING, add_partitions, request_step
-from synnq_assets.errors import ComputeError
+from synnq_assets.errors import ComputeError, RecordError
 from synnq_assets.federation import find_lost_reason
-from synnq_assets.records.base import now_at
+from synnq_assets.records.base import now_at, parse_strict_json
 from synnq_assets.records.identifiers import parse_assignment_id
 from synnq_assets.records.jobs import JobHandle, JobStatus
 from synnq_assets.trust import Home
@@ -74,6 +74,21 @@ def _observe(handle: JobHandle, status: JobStatus) -> dg.AssetObservation:
             "loss": progress.loss if progress and progress.loss is not None else "-",
         },
     )
+
+
+def read_cursor(cursor: str | None) -> dict[str, str]:
+    """Return assignment -> the state last seen; none where the cursor is not one of ours.
+
+    All that hangs on it is which observations are repeated, so a damaged cursor, or one of another
+    version, is begun anew.
+    """
+    try:
+        seen = parse_strict_json((cursor or "{}").encode())
+    except (RecordError, UnicodeEncodeError):
+        return {}
+    if not isinstance(seen, dict):
+        return {}
+    return {name: state for name, state in seen.items() if isinstance(state, str)}
 
 
 def _list_handles(opened: Home, skip: Skip) -> list[JobHandle]:
@@ -147,7 +162,7 @@ def monitor_jobs(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.
     requests = _complete_losses(context, opened, skip)
     handles = _list_handles(opened, skip)
     statuses = _poll(context, opened, handles)
-    seen: dict[str, str] = json.loads(context.cursor or "{}")
+    seen = read_cursor(context.cursor)
     states: dict[str, str] = {}
     events: list[dg.AssetObservation] = []
     for handle in handles:

@@ -118,7 +118,9 @@ def aggregate_round(
         grace = timedelta(seconds=opened.settings.recipe.rounds.grace_seconds)
         now = now_at()
         newest_at = max(verdict.decided_at for verdict in candidates if verdict.round == key)
-        if decision.trigger == "quorum" and now - newest_at < grace < deadline_at - now:
+        waited = now - newest_at  # negative where the clock was set back: then there is no waiting
+        is_waiting = timedelta() <= waited < grace < deadline_at - now
+        if decision.trigger == "quorum" and is_waiting:
             return dg.SkipReason(f"{key}: {decision.message}; waiting out the grace period")
     requests = request_step(
         context,

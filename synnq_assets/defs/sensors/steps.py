@@ -2,13 +2,20 @@
 
 import dagster as dg
 
-from synnq_assets.defs.partitions import cells, rounds, sites, sources
+from synnq_assets.defs.partitions import (
+    cells,
+    rounds,
+    sites,
+    sources,
+    verify_partition_keys,
+)
 from synnq_assets.defs.recording import log_skipped
 from synnq_assets.defs.shards import planned_cells
 from synnq_assets.federation import Registry
 from synnq_assets.settings import sensor_interval_seconds
 from synnq_assets.trust import Home
 from synnq_assets.trust.campaign import INITIAL_ROUND
+from synnq_assets.trust.ledger import skipping
 
 INTERVAL_SECONDS = sensor_interval_seconds()
 RUNNING = dg.DefaultSensorStatus.RUNNING
@@ -62,7 +69,8 @@ def add_partitions(
     Partitions follow from settings and records, so a run that was killed before it added its own,
     or a lost database, holds nothing up.
     """
-    nodes = Registry(opened.ledger).list_nodes(skip=log_skipped(context))
+    skip = log_skipped(context)
+    nodes = Registry(opened.ledger).list_nodes(skip=skip)
     wanted: list[tuple[dg.DynamicPartitionsDefinition, list[str]]] = [
         (sources, [source.name for source in opened.settings.recipe.corpus.sources]),
         (cells, planned_cells(opened)),
@@ -71,7 +79,12 @@ def add_partitions(
     ]
     additions = []
     for definition, keys in wanted:
-        known = set(context.instance.get_dynamic_partitions(str(definition.name)))
-        if missing := [key for key in keys if key not in known]:
+        name = str(definition.name)
+        known = set(context.instance.get_dynamic_partitions(name))
+        missing: list[str] = []
+        for key in keys:
+            with skipping(skip, f"a {name}"):
+                missing += verify_partition_keys(name, [key] if key not in known else [])
+        if missing:
             additions.append(definition.build_add_request(missing))
     return additions

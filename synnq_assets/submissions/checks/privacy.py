@@ -4,6 +4,8 @@ Columns and their types are the business of the checks of each table. This one l
 text that a submission can carry: notes in Parquet and safetensors files, the name of the program
 that wrote them, the strings of the manifest. Tripwires then look for shapes of personal data and
 of machines' names. A hit leaves the submission in quarantine, and is never repeated.
+
+No recipe asks for differential privacy, so a claim of it has nothing that it could be true of.
 """
 
 import re
@@ -43,6 +45,8 @@ class PrivacyCheck(Check):
         texts += _iter_strings(case.submission.model_dump(mode="json"))
         for kind in sorted({hit for text in texts if (hit := find_tripwire(text))}):
             problems.append(f"something that looks like a {kind} is in it")
+        if case.submission.privacy_claim is not None:
+            problems.append("claims differential privacy, which the recipe does not ask for")
         num_fine = _count_fine_losses(case)
         if num_fine:
             least = case.intake.recipe.privacy.min_loss_sequences
