@@ -92,10 +92,17 @@ class Campaign:
         from synnq_assets.cli.demo.setup import NODES, create_demo_home, enrol_demo_node
         from synnq_assets.cli.demo.wishes import Wishes, resolve_wishes
         from synnq_assets.defs.resources import HomeResource
+        from synnq_assets.settings import change_recipe
 
         self.dg = dg
         wishes = Wishes(recipe="smoke", corpus=folder / "corpus", max_documents=400)
-        self.home = create_demo_home(folder / "home", resolve_wishes(wishes))
+        settings = resolve_wishes(wishes)
+        hours = {
+            "rounds": {"deadline_seconds": 7200, "lease_seconds": 3600}
+        }  # one job after another
+        recipe = change_recipe(settings.recipe, hours)
+        settings = settings.model_copy(update={"recipe": recipe})
+        self.home = create_demo_home(folder / "home", settings)
         stranger = replace(NODES[0], node_id="node-extra", organisation=canaries[1])
         enrol_demo_node(self.home, stranger)
         for node in ("nodes/" + NODE, "nodes/" + HELPER):
@@ -281,6 +288,10 @@ def report(folder, campaign, canaries, has_agreed):
         "runs": campaign.num_runs,
         "failed_runs": campaign.num_failed,
         "verdicts": {v.assignment_id: [*v.reasons] or ["accepted"] for v in verdicts},
+        "failed_jobs": {
+            loss.lost: loss.reason.partition("; not reassigned")[0]
+            for loss in campaign.home.campaign.list_losses("r0001")
+        },
         "both_logs_agree": has_agreed,
         "captured_logs": len(list((folder / "dagster").rglob("compute_logs/*"))),
         "found": {

@@ -40,4 +40,11 @@ def test_no_canary_is_found_where_none_may_be():
     accepted = sorted(name for name, reasons in verdicts.items() if reasons == ["accepted"])
     assert accepted == ["r0001.node-east.1", "r0001.node-east.11"]  # stray files stay behind
     assert len(verdicts) == 11
+    kinds = [reason.split(": ")[2].split("@")[0] for reason in figures["failed_jobs"].values()]
+    assert sorted(kinds) == [
+        "KeyError",
+        "RuntimeError",
+        "TrainingError",
+        "no code; see its own log",
+    ]
     assert result.returncode == 0
