@@ -35,7 +35,8 @@ def fuzz(name, seconds):
         "coverage": int(coverage[-1]) if coverage else 0,
         "findings": int(result.returncode != 0),
     }
-    return {**figures, "output": text[-4000:]} if result.returncode else figures
+    begin = max(0, text.find("Uncaught Python exception"))
+    return {**figures, "output": text[begin:][:4000]} if result.returncode else figures
 
 
 def main():

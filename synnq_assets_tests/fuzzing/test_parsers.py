@@ -13,6 +13,7 @@ from synnq_assets_tests.fuzzing.targets import build_targets, try_target
 TARGETS = build_targets()
 LIMIT_SECONDS = 2.0
 LONG_BYTES = 1 << 16
+YAML = {"recipe", "site-profile", "node-settings"}  # read by plain Python, and by their owner
 # Opened with the wrong keys, paths or hashes, and so refused, though they are whole.
 REFUSED = {"receipt", "node-settings"}
 
@@ -39,10 +40,10 @@ def test_spoilt_bytes_give_a_value_or_a_typed_error(name, data):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_long_input_takes_time_in_proportion(name):
-    target = TARGETS[name]
+    target, num_bytes = TARGETS[name], LONG_BYTES // 8 if name in YAML else LONG_BYTES
     for piece in PIECES:
         for head in (b"", b'"', b'["', target.samples[0], target.samples[0][:20]):
-            data = head + piece * (LONG_BYTES // len(piece))
+            data = head + piece * max(1, num_bytes // len(piece))
             begin = time.process_time()
             try_target(target, data)
             seconds = time.process_time() - begin
@@ -70,3 +71,11 @@ def test_a_root_that_names_a_key_it_lacks_is_refused():
     root = json.loads(TARGETS["registry-root"].samples[0])
     root["signed"]["keys"].popitem()
     assert not try_target(TARGETS["registry-root"], json.dumps(root).encode())
+
+
+@pytest.mark.parametrize("value", ["1.5", '"\\ud800"'])
+def test_a_root_without_a_canonical_form_is_refused(value):
+    root = TARGETS["registry-root"].samples[0]
+    spoilt = root.replace(b'"keyval"', b'"x":' + value.encode() + b',"keyval"', 1)
+    assert spoilt != root
+    assert not try_target(TARGETS["registry-root"], spoilt)

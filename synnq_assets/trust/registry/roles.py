@@ -188,7 +188,12 @@ def verify_root(data: bytes, previous: Metadata[Root] | None) -> Metadata[Root]:
         raise RegistryError(f"root {new.signed.version} cannot stand where {version} is expected")
     parties = {"its own": new.signed, **({"the old root's": previous.signed} if previous else {})}
     for whose, root in parties.items():
-        found = root.get_verification_result(Root.type, new.signed_bytes, new.signatures)
+        try:
+            found = root.get_verification_result(Root.type, new.signed_bytes, new.signatures)
+        except RepositoryError as error:  # a fraction or a lone surrogate has no canonical form
+            raise RegistryError(
+                f"root {version} cannot be verified: it has no canonical form"
+            ) from error
         if not found:
             raise RegistryError(
                 f"root {version} is signed by {len(found.signed)} of {whose} keys; "
