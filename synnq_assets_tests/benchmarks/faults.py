@@ -24,6 +24,7 @@ def run_scenario(name, points):
     if points is not None:
         command += ["--points", str(points)]
     result = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    print(result.stdout.decode(), file=sys.stderr)  # what follows may be cut off
     return json.loads(result.stdout)
 
 

@@ -156,8 +156,11 @@ def run_scenario(name: str, max_points: int | None) -> dict[str, Any]:
                 for k in range(max_points)
             ]
         tally = Tally(calls=len(calls))
-        for call, fault in points:
+        for number, (call, fault) in enumerate(points, 1):
             bench.run(call, fault, tally)
+            if number % 50 == 0:
+                sofar = dict(tally.problems) or "nothing found"
+                print(f"{name}: {number} of {len(points)} points, {sofar}", file=sys.stderr)
     return {"scenario": name, **tally.render(), "seconds": round(time.monotonic() - begin, 1)}
 
 
