@@ -95,7 +95,7 @@ def _copy_regular(source: Path, target: Path, limit: int) -> str | None:
                 remaining -= len(block)
         after = os.fstat(descriptor)
     if remaining or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        target.unlink(missing_ok=True)
+        remove_staged(target)
         raise SubmissionError(f"{source} changed while it was received; try again")
     return None
 
@@ -160,6 +160,18 @@ def receive_submission(
     return store.local_path(f"{prefix}/{ARRIVAL_FILE}").parent
 
 
+def remove_staged(path: Path) -> None:
+    """Remove a copy that was staged for the store.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot remove {path}: {error.strerror}") from error
+
+
 def _store_arrival(
     store: ObjectStore, prefix: str, taken: dict[str, Path], left_behind: dict[str, str]
 ) -> None:
@@ -167,7 +179,7 @@ def _store_arrival(
     files = [describe_file(path).model_dump(mode="json") for path in taken.values()]
     for name, path in taken.items():
         store.put_file(f"{prefix}/{name}", path)
-        path.unlink(missing_ok=True)
+        remove_staged(path)
     arrival: dict[str, Any] = {"files": files, "left_behind": left_behind}
     store.put_bytes(f"{prefix}/{ARRIVAL_FILE}", canonical_json(arrival))
 
@@ -180,7 +192,7 @@ def _verify_same(source: Path, store: ObjectStore, prefix: str) -> None:
     if _copy_regular(source / SUBMISSION_FILE, offered, MAX_MANIFEST_BYTES) is not None:
         return
     is_same = hash_file(store.local_path(held)) == hash_file(offered)
-    offered.unlink(missing_ok=True)
+    remove_staged(offered)
     if not is_same:
         raise ObjectConflictError(
             f"{prefix} already holds another submission; the first one counts, refuse this one"

@@ -134,12 +134,16 @@ class Case:
 
     @cached_property
     def names(self) -> list[str]:
-        """Names in the folder, sorted; the note of arrival is ours and not counted."""
+        """Names in the folder, sorted, without what is ours.
+
+        That is the note of arrival, and what a kill left of a file that was being written beside
+        its place: nothing that a node names begins with a dot, since only expected names are taken.
+        """
         try:
             found = os.listdir(self.intake.folder)
         except OSError as error:
             raise SubmissionError(f"cannot list {self.intake.folder}: {error.strerror}") from error
-        return sorted(name for name in found if name != ARRIVAL_FILE)
+        return sorted(name for name in found if name != ARRIVAL_FILE and name[0] != ".")
 
     @cached_property
     def irregular(self) -> dict[str, str]:

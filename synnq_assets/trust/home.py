@@ -197,7 +197,10 @@ class Home:
     def _find_nodes(self) -> frozenset[str]:
         """Return the ids of all nodes with a key on the keyring, or with a folder in this home."""
         entries = self.keyring.entries.values()
-        local = os.listdir(self.path / "nodes") if (self.path / "nodes").is_dir() else ()
+        try:
+            local = os.listdir(self.path / "nodes") if (self.path / "nodes").is_dir() else []
+        except OSError as error:
+            raise StorageError(f"cannot list {self.path / 'nodes'}: {error.strerror}") from error
         return frozenset([*(entry.identity for entry in entries if entry.role == "node"), *local])
 
     @cached_property
