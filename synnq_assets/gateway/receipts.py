@@ -10,7 +10,6 @@ from typing import Any
 from synnq_assets.gateway.inbox import Inbox
 from synnq_assets.gateway.refusals import RefusalError
 from synnq_assets.records.orders import Order
-from synnq_assets.trust.audit.entries import render_entry
 from synnq_assets.trust.campaign import assignment_key
 from synnq_assets.trust.home import Home
 
@@ -39,13 +38,13 @@ class Receipts:
             raise RefusalError(404, "no_receipt", "nothing arrived for this order")
         judged = self._find_judged(order.assignment_id, arrival.submission_sha256, arrival.position)
         position = arrival.position if judged is None else judged
-        entry = next(self._home.audit.iter_entries(position))[1]
+        evidence = self._home.audit.evidence(position)
         receipt: dict[str, Any] = {
             "assignment_id": order.assignment_id,
             "submission_sha256": arrival.submission_sha256,
             "of": "arrival" if judged is None else "verdict",
-            "entry": render_entry(entry).decode(),
-            "proof": self._home.audit.receipt(position).decode(),
+            "entry": evidence.entry.decode(),
+            "proof": evidence.receipt.decode(),
         }
         if judged is not None:
             envelope = self._home.store.get_bytes(assignment_key(order.assignment_id, "verdicts"))
