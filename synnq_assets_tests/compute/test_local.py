@@ -166,7 +166,7 @@ def test_a_stranger_with_a_pid_of_ours_is_left_alone(tmp_path, stranger):
     assert attempt.kill()
     wait_for(BACKEND, handle, "lost")
     _, started = (attempt.folder / "pid").read_text().split()
-    (attempt.folder / "pid").write_text(f"{stranger.pid} {int(started) - 1}")  # given anew
+    (attempt.folder / "pid").write_text(f"{stranger.pid} {int(started) + 1000}")  # given anew
     assert not attempt.kill()
     suspend_jobs([job_dir])
     BACKEND.cancel(handle)
